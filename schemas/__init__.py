@@ -1,0 +1,1 @@
+"""The vocabulary that crosses packages or reaches clients."""

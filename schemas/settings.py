@@ -1,0 +1,145 @@
+"""The settings of a Greenroom, read from the environment and `.env`; `greenroom doctor` prints their descriptions."""
+
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PROJECT = Path(__file__).resolve().parents[1]
+PREFIX = "GREENROOM_"
+
+Placement = Literal["dedicated", "shared"]
+LinkKind = Literal["direct", "ray"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+Network = IPv4Network | IPv6Network
+
+
+class Settings(BaseSettings):
+    """What an operator may decide: the environment first, then `.env` in the working directory, then the project's."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=(PROJECT / ".env", ".env"),
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+    # Where it listens and where it keeps things
+    bind: str = Field("127.0.0.1:7777", description="address and port of the gateways; port 0 takes a free one")
+    data: Path = Field(PROJECT / ".greenroom", description="folder of the embedded servers' data, keys and logs")
+    content: Path = Field(PROJECT / "content", description="folder of the game's content files")
+
+    # Servers of your own, instead of the embedded ones
+    database_url: SecretStr | None = Field(
+        None, validation_alias="DATABASE_URL", description="your own Postgres (postgresql://...)"
+    )
+    redis_url: SecretStr | None = Field(
+        None, validation_alias="REDIS_URL", description="your own Redis or Valkey (redis://, rediss:// or unix://...)"
+    )
+    ray_address: str | None = Field(
+        None,
+        validation_alias="RAY_ADDRESS",
+        description="your own Ray cluster (host:port, or auto on one of its nodes)",
+    )
+
+    # Accounts and trust
+    admin_username: str | None = Field(None, description="first administrator, made at the first start")
+    admin_password: SecretStr | None = Field(None, description="password of the first administrator")
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="networks (comma-separated) whose X-Forwarded-For is believed"
+    )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="browser origins (comma-separated) that may connect besides the server's own"
+    )
+    fraud_fail_closed: bool = Field(False, description="refuse an action when its fraud detector does not answer")
+
+    # Processes
+    hosts: int = Field(2, ge=1, le=1_000, description="processes of the shared pool in which actors live")
+    gateways: int = Field(2, ge=1, le=1_000, description="processes that clients connect to")
+    link: LinkKind = Field("direct", description="how commands travel: direct (sockets) or ray (actor calls)")
+    placement: dict[str, Placement] = Field(
+        default_factory=dict, description='kinds placed otherwise than by default, as JSON: {"guild": "dedicated"}'
+    )
+    dashboard: bool = Field(True, description="start Ray's dashboard on a free loopback port")
+
+    # Actors in memory
+    idle_s: float = Field(300.0, gt=0, description="seconds without a turn after which an actor leaves memory")
+    host_actors_max: int = Field(50_000, ge=1, description="active actors a host holds; beyond it the idlest leave")
+    host_state_bytes_max: int = Field(
+        1 << 29, ge=1 << 20, description="bytes of actor state a host holds; beyond it the idlest leave"
+    )
+
+    # Deadlines
+    ask_timeout_s: float = Field(5.0, gt=0, description="longest wait for the answer to a command or query")
+    consult_timeout_s: float = Field(0.5, gt=0, description="longest wait for what a command consults")
+    tell_answer_timeout_s: float = Field(0.5, gt=0, description="longest a reply waits for the answer to a tell")
+    drain_timeout_s: float = Field(30.0, gt=0, description="longest a graceful stop waits for what is in flight")
+
+    # For operators and tests
+    log_level: LogLevel = Field("info", description="least severe log line that is written")
+    unsafe: bool = Field(False, description="accept a Postgres that may lose acknowledged commands in a crash")
+    faults: str = Field("", description="fault points to arm, for chaos tests only; never in production")
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        return tuple(ip_network(part) for part in _parts(value)) if isinstance(value, str) else value
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: Any) -> Any:
+        return tuple(part.rstrip("/") for part in _parts(value)) if isinstance(value, str) else value
+
+    @field_validator("bind")
+    @classmethod
+    def _bindable(cls, value: str) -> str:
+        parts = urlsplit(f"//{value}")
+        if parts.port is None or not parts.hostname or parts.path or parts.username is not None:
+            raise ValueError("must be host:port, for example 127.0.0.1:7777 or [::1]:7777")
+        return value
+
+    @field_validator("data", "content")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _admin_is_whole(self) -> Self:
+        if (self.admin_username is None) != (self.admin_password is None):
+            raise ValueError("GREENROOM_ADMIN_USERNAME and GREENROOM_ADMIN_PASSWORD belong together")
+        return self
+
+    @property
+    def host(self) -> str:
+        """The host part of `bind`, without brackets."""
+        return urlsplit(f"//{self.bind}").hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port part of `bind`; 0 stands for any free port."""
+        return urlsplit(f"//{self.bind}").port or 0
+
+
+def setting_names() -> dict[str, str]:
+    """The environment variable of each field, by field name."""
+    return {
+        name: field.validation_alias if isinstance(field.validation_alias, str) else f"{PREFIX}{name}".upper()
+        for name, field in Settings.model_fields.items()
+    }
+
+
+def unknown_names(environment: Mapping[str, str]) -> list[str]:
+    """Variables that look like settings and are none: most likely misspelt."""
+    known = set(setting_names().values())
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,0 +1,1 @@
+"""The `greenroom` command and what stands behind it: setup, the embedded servers, inspection, content, load."""
