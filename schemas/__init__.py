@@ -1,1 +1,1 @@
-"""The vocabulary that crosses packages or reaches clients."""
+"""The vocabulary that crosses packages or reaches clients: shapes, bounds, refusals and link messages."""

@@ -1,0 +1,405 @@
+"""What an actor is made of: state, commands that decide, events that apply, queries that answer."""
+
+import hashlib
+import hmac
+import random
+import re
+import uuid
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.address import Address
+from schemas.messages import SYSTEM, Caller, Reply, pack, unpack
+from schemas.problems import Refusal as Rejected
+from schemas.shape import Shape
+
+if TYPE_CHECKING:
+    from actors.content import Content
+
+OWNER, ANYONE = "owner", "anyone"
+"""Who may call, beside the names of roles: the player whose actor it is, or any authenticated user."""
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _name(cls: Any) -> None:
+    """Name the message after its class, and find the actor in `Command[Guild]`."""
+    if "[" in cls.__name__:
+        return
+    cls.wire_name = _snake(cls.__name__)
+    for base in cls.__mro__:
+        arguments = getattr(base, "__pydantic_generic_metadata__", {}).get("args") or ()
+        if arguments and isinstance(arguments[0], type):
+            cls.actor = arguments[0]
+            return
+
+
+class Actor(BaseModel):
+    """One game entity and its state. Subclasses declare the state's fields, each with a default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: ClassVar[str] = ""
+    placement: ClassVar[str] = "shared"
+    """`shared`: in a pool of hosts by slot. `dedicated`: each actor a Ray actor of its own. Settings may override."""
+    unknown: ClassVar[str] = "NOT_FOUND"
+    """The refusal of a command to an actor that was never created (see `exists`)."""
+    state_version: ClassVar[int] = 1
+    """Raised when checkpoints of the former shape must not be read; the journal is replayed instead."""
+    checkpoint_every: ClassVar[int] = 200
+    """Events after which a checkpoint is due."""
+    pushes: ClassVar[str] = ""
+    """What the topic of the actor carries: nothing, each `turn`, or the conflated `view`."""
+
+    def exists(self) -> bool:
+        """Whether the actor was created; commands that do not say `creates` are refused before."""
+        return True
+
+    def pack_state(self) -> Any:
+        """The whole state as maps, lists, strings, integers and booleans."""
+        return self.model_dump(mode="python")
+
+    @classmethod
+    def unpack_state(cls, packed: Any) -> "Actor":
+        return cls.model_validate(packed)
+
+    def fingerprint(self) -> str:
+        """A hash over the canonical encoding of the state: equal states, equal hashes, in any process."""
+        return hashlib.blake2b(pack(_canonical(self.pack_state())), digest_size=16).hexdigest()
+
+    def view(self) -> Any:
+        """What a subscriber of the actor's topic is shown at first, and after a `reset`."""
+        return None
+
+    @classmethod
+    def parts(cls, key: str, content: "Content") -> list[Address]:
+        """The actors behind one public address; a kind that is sharded names its shards here."""
+        return [Address(cls.kind, key)]
+
+    @classmethod
+    def merge_views(cls, views: list[Any]) -> Any:
+        """One view of all parts."""
+        return views[0]
+
+    @classmethod
+    def changes(cls, before: Any, after: Any) -> list[Any]:
+        """What a push lists under `changes` when the view became `after`."""
+        return []
+
+    @classmethod
+    def may_subscribe(cls, key: str, caller: Caller) -> bool:
+        """Whether the caller may listen to the topic of the actor with this key."""
+        return True
+
+
+A = TypeVar("A", bound=Actor)
+
+
+@dataclass(slots=True)
+class Turn:
+    """What a decision may know besides the state: who asks, when, under which content, and fair dice.
+
+    `at` is in milliseconds since 1970 UTC. `seed` is recorded with the turn, so a replay throws the same dice.
+    """
+
+    caller: Caller
+    at: int
+    content: "Content"
+    op: str
+    seed: int = 0
+    secret: bytes = b""
+    answer: Reply | None = None
+    """The answer to what the command consulted; None when nothing was, or it came too late (see `consulted`)."""
+    consulted: bool = False
+    _random: random.Random | None = None
+
+    @property
+    def random(self) -> random.Random:
+        if self._random is None:
+            self._random = random.Random(self.seed)  # noqa: S311 - dice that replay, not a secret
+        return self._random
+
+    def new_id(self) -> str:
+        """A UUID of 122 random bits that replays with the turn."""
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    def sign(self, text: str) -> str:
+        """HMAC-SHA256 of the text under the installation's action key, in hex."""
+        return hmac.new(self.secret, text.encode(), hashlib.sha256).hexdigest()
+
+
+class Event(Shape, Generic[A]):
+    """A fact. Applying it changes the state, cannot fail, and is deterministic."""
+
+    actor: ClassVar[type[Actor]]
+    wire_name: ClassVar[str] = ""
+    public: ClassVar[bool] = False
+    """Whether the event is part of the public feed."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        _name(cls)
+
+    def apply(self, actor: A) -> None:
+        raise TypeError(f"{type(self).__name__} does not say how it is applied")
+
+    def push(self) -> Mapping[str, Any]:
+        """What changed, for subscribers of the actor's topic; an empty map keeps the event to itself."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """A command to another actor, stored with the sender's events and delivered after the commit.
+
+    When `into` is given, the reply to the client waits (for a while) for the answer, and holds it under that name;
+    `then` may ask further actors before (see Gather).
+    """
+
+    to: Address
+    command: "Command[Any]"
+    into: str = ""
+    then: "Gather | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remind:
+    """A command to the actor itself at a time (milliseconds since 1970 UTC), stored with the events.
+
+    A reminder of the same actor under the same `name` is replaced.
+    """
+
+    name: str
+    at: int
+    command: "Command[Any]"
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Takes back the reminder of this name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A row for a read model, written in the same commit as the events. `table` is one of journal.RECORDS."""
+
+    table: str
+    row: Mapping[str, Any] = field(default_factory=dict)
+
+
+Effect = Event[Any] | Tell | Remind | Forget | Record
+Effects = Generator[Effect, None, dict[str, Any] | None]
+"""What `decide` is: it yields effects and returns the data of the reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consult:
+    """A question to another actor that must be answered before the turn; `command` may be a Query."""
+
+    of: Address
+    command: "Command[Any] | Query[Any]"
+    within_s: float = 0.5
+
+
+class Command(Shape, Generic[A]):
+    """A request to one actor. Deciding reads the state and yields events and other effects, or raises Rejected."""
+
+    actor: ClassVar[type[Actor]]
+    wire_name: ClassVar[str] = ""
+    public: ClassVar[bool] = False
+    """Whether clients can send it at all; Greenroom itself always can."""
+    callers: ClassVar[frozenset[str]] = frozenset({OWNER})
+    """Who may: OWNER, ANYONE, or roles. A call admitted by a role is written to the audit log."""
+    creates: ClassVar[bool] = False
+    """Whether it may meet an actor that does not exist yet."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        _name(cls)
+
+    def consults(self, actor: A, turn: Turn) -> Consult | None:
+        """Whom to ask before the turn. May raise Rejected, so that nobody is asked in vain."""
+        return None
+
+    def decide(self, actor: A, turn: Turn) -> Effects:
+        raise TypeError(f"{type(self).__name__} does not say what it decides")
+
+
+class Query(Shape, Generic[A]):
+    """A question to one actor; it changes nothing."""
+
+    actor: ClassVar[type[Actor]]
+    wire_name: ClassVar[str] = ""
+    public: ClassVar[bool] = False
+    callers: ClassVar[frozenset[str]] = frozenset({OWNER})
+    creates: ClassVar[bool] = False
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        _name(cls)
+
+    def answer(self, actor: A, turn: Turn) -> dict[str, Any] | list[Any]:
+        raise TypeError(f"{type(self).__name__} does not say what it answers")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question of a Gather. `watch` asks the host to send news when the visible part of the actor changes."""
+
+    of: Address
+    query: Query[Any]
+    watch: bool = False
+
+
+Rounds = Generator[list[Ask], list[Reply], Any]
+"""What `gather` is: it yields rounds of questions, is sent their replies, and returns the answer."""
+
+
+class Gather(Shape):
+    """A question that several actors answer together, such as the top of a board with many shards."""
+
+    kind: ClassVar[str] = ""
+    wire_name: ClassVar[str] = ""
+    public: ClassVar[bool] = False
+    callers: ClassVar[frozenset[str]] = frozenset({ANYONE})
+    cached: ClassVar[bool] = False
+    """Whether gateways may keep the answer until one of the actors asked sends news."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        cls.wire_name = _snake(cls.__name__)
+
+    def gather(self, key: str, caller: Caller, content: "Content", first: Any = None) -> Rounds:
+        """`first` is the answer of the tell that this gather completes, if it completes one."""
+        raise TypeError(f"{type(self).__name__} does not say whom it asks")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """All that one decided command leads to."""
+
+    events: list[Event[Any]]
+    others: list[Tell | Remind | Forget | Record]
+    reply: dict[str, Any]
+
+
+def decide(command: Command[Any], actor: Actor, turn: Turn) -> Outcome:
+    """Let the command decide and apply its events to the actor; raises Rejected when refused, the state unchanged."""
+    if not command.creates and not actor.exists():
+        raise Rejected(actor.unknown)
+    effects = command.decide(actor, turn)
+    events: list[Event[Any]] = []
+    others: list[Tell | Remind | Forget | Record] = []
+    reply: Any = effects
+    if isinstance(effects, GeneratorType):
+        reply = None
+        while True:
+            try:
+                effect = next(effects)
+            except StopIteration as stop:
+                reply = stop.value
+                break
+            if isinstance(effect, Event):
+                events.append(effect)
+            else:
+                others.append(effect)
+    for event in events:
+        event.apply(actor)
+    return Outcome(events, others, reply or {})
+
+
+def answer(query: Query[Any], actor: Actor, turn: Turn) -> Any:
+    """The actor's answer; raises Rejected when there is none."""
+    if not query.creates and not actor.exists():
+        raise Rejected(actor.unknown)
+    return query.answer(actor, turn)
+
+
+def play(actor: A, events: Iterator[Event[Any]]) -> A:
+    """The actor after these events."""
+    for event in events:
+        event.apply(actor)
+    return actor
+
+
+def admit(message: type[Command[Any]] | type[Query[Any]] | type[Gather], key: str, caller: Caller) -> str:
+    """By which right the caller may send the message to the actor with this key: `internal`, `owner`, `anyone` or a
+    role; raises Rejected FORBIDDEN when by none."""
+    if caller.internal:
+        return "internal"
+    if message.public:
+        if OWNER in message.callers and caller.user == key:
+            return OWNER
+        if ANYONE in message.callers:
+            return ANYONE
+        for role in caller.roles:
+            if role in message.callers or role == "admin":
+                return role
+    raise Rejected("FORBIDDEN", "This call is not open to you.")
+
+
+def pack_event(event: Event[Any]) -> list[Any]:
+    """The event as it is stored: its name and its fields."""
+    return [event.wire_name, event.model_dump(mode="python")]
+
+
+def pack_fields(message: Shape) -> bytes:
+    """The message's fields as bytes; equal messages give equal bytes."""
+    return pack(message.model_dump(mode="python"))
+
+
+def unpack_fields(packed: bytes) -> dict[str, Any]:
+    fields: dict[str, Any] = unpack(packed)
+    return fields
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return [[_canonical(key), _canonical(value[key])] for key in sorted(value, key=str)]
+    if isinstance(value, set | frozenset):
+        return sorted((_canonical(item) for item in value), key=str)
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, float):
+        raise TypeError("a state holds no floats")
+    return value
+
+
+__all__ = [
+    "ANYONE",
+    "OWNER",
+    "SYSTEM",
+    "Actor",
+    "Address",
+    "Ask",
+    "Caller",
+    "Command",
+    "Consult",
+    "Effect",
+    "Effects",
+    "Event",
+    "Forget",
+    "Gather",
+    "Outcome",
+    "Query",
+    "Record",
+    "Rejected",
+    "Remind",
+    "Reply",
+    "Rounds",
+    "Tell",
+    "Turn",
+    "admit",
+    "answer",
+    "decide",
+    "pack_event",
+    "play",
+]

@@ -1,0 +1,1 @@
+"""The plumbing: whatever waits. Ray, Postgres and Redis each have one home file here."""

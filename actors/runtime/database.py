@@ -1,0 +1,255 @@
+"""Postgres through asyncpg: the one home of that driver. Its errors are translated here, once."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from schemas.problems import Refusal
+
+Row = asyncpg.Record
+
+_COMMIT_SETTINGS = {
+    "lock_timeout": "500ms",
+    "statement_timeout": "5s",
+    "idle_in_transaction_session_timeout": "5s",
+    "synchronous_commit": "on",
+    "jit": "off",
+    "application_name": "greenroom",
+}
+
+
+class UniqueConflict(Exception):
+    """A row with this key stands there already. `columns` maps the key's columns to the values of the loser."""
+
+    def __init__(self, constraint: str, detail: str) -> None:
+        super().__init__(f"{constraint}: {detail}")
+        self.constraint = constraint
+        self.columns: dict[str, str] = {}
+        found = re.match(r"Key \((.*?)\)=\((.*)\) already exists", detail, re.DOTALL)
+        if found:
+            self.columns = dict(zip(found[1].split(", "), found[2].split(", "), strict=False))
+
+
+class Refused(Exception):
+    """Postgres refused the statement itself (a constraint, a value it cannot store); nothing was written."""
+
+
+class OutcomeUnknown(Refusal):
+    """The connection was lost while a write was under way: it may have been committed, or not."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("UNAVAILABLE", f"The database did not answer ({reason}).", retry_after_s=1)
+
+
+def _unavailable(error: BaseException) -> Refusal:
+    return Refusal("UNAVAILABLE", f"The database is not reachable ({type(error).__name__}).", retry_after_s=1)
+
+
+_CERTAINLY_NOT_DONE = (
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.DiskFullError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.OutOfMemoryError,
+    ConnectionRefusedError,
+    FileNotFoundError,
+)
+
+
+def _translated(error: Exception) -> Exception:
+    if isinstance(error, asyncpg.UniqueViolationError):
+        return UniqueConflict(error.constraint_name or "", error.detail or "")
+    if isinstance(error, _CERTAINLY_NOT_DONE):
+        return _unavailable(error)
+    if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return OutcomeUnknown(type(error).__name__)
+    if isinstance(error, asyncpg.PostgresError):
+        return Refused(f"{type(error).__name__}: {error}")
+    if isinstance(error, OSError | TimeoutError):
+        return OutcomeUnknown(type(error).__name__)
+    return error
+
+
+async def _prepare_connection(connection: Any) -> None:
+    for name in ("jsonb", "json"):
+        await connection.set_type_codec(
+            name, schema="pg_catalog", encoder=_jsonb_bytes if name == "jsonb" else bytes, decoder=_json_bytes, format="binary"
+        )
+
+
+def _jsonb_bytes(value: bytes | str) -> bytes:
+    return b"\x01" + (value.encode() if isinstance(value, str) else value)
+
+
+def _json_bytes(value: bytes) -> bytes:
+    return value[1:] if value[:1] == b"\x01" else value
+
+
+class Connection:
+    """One connection, inside a transaction or not. JSON goes in and comes out as bytes."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    async def fetch(self, sql: str, *values: Any) -> list[Row]:
+        """All rows. Raises UniqueConflict, Refused, OutcomeUnknown or Refusal UNAVAILABLE."""
+        try:
+            rows: list[Row] = await self._raw.fetch(sql, *values)
+        except Exception as error:
+            raise _translated(error) from error
+        return rows
+
+    async def fetch_row(self, sql: str, *values: Any) -> Row | None:
+        rows = await self.fetch(sql, *values)
+        return rows[0] if rows else None
+
+    async def fetch_value(self, sql: str, *values: Any) -> Any:
+        rows = await self.fetch(sql, *values)
+        return rows[0][0] if rows else None
+
+    async def execute(self, sql: str, *values: Any) -> str:
+        """The command tag, such as `UPDATE 1`."""
+        try:
+            tag: str = await self._raw.execute(sql, *values)
+        except Exception as error:
+            raise _translated(error) from error
+        return tag
+
+
+class Database:
+    """A pool of connections to Postgres that opens lazily and comes back by itself."""
+
+    def __init__(self, dsn: str, *, size: int = 4, acquire_timeout_s: float = 1.0, statement_timeout_s: float = 5.0) -> None:
+        self.dsn = dsn
+        self.size = size
+        self.acquire_timeout_s = acquire_timeout_s
+        self._settings = {**_COMMIT_SETTINGS, "statement_timeout": f"{int(statement_timeout_s * 1000)}ms"}
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Connect once; refused as UNAVAILABLE when Postgres does not answer."""
+        try:
+            self._pool = await asyncpg.create_pool(
+                self.dsn,
+                min_size=1,
+                max_size=self.size,
+                init=_prepare_connection,
+                server_settings=self._settings,
+                timeout=5,
+                command_timeout=30,
+                max_inactive_connection_lifetime=60,
+            )
+        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+            raise _unavailable(error) from error
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            try:
+                async with asyncio.timeout(5):
+                    await pool.close()
+            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """One connection of the pool, for several statements."""
+        if self._pool is None:
+            raise Refusal("UNAVAILABLE", "The database is not open yet.", retry_after_s=1)
+        try:
+            raw = await self._pool.acquire(timeout=self.acquire_timeout_s)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise _unavailable(error) from error
+        try:
+            yield Connection(raw)
+        except OutcomeUnknown:
+            raw.terminate()
+            raise
+        finally:
+            try:
+                await self._pool.release(raw)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, AttributeError):
+                raw.terminate()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """One transaction: committed at the end of the block, rolled back when it raises."""
+        async with self.connection() as connection:
+            await connection.execute("BEGIN")
+            try:
+                yield connection
+            except BaseException:
+                try:
+                    await connection.execute("ROLLBACK")
+                except (Refusal, Refused, UniqueConflict):
+                    connection._raw.terminate()
+                raise
+            await connection.execute("COMMIT")
+
+    async def fetch(self, sql: str, *values: Any) -> list[Row]:
+        async with self.connection() as connection:
+            return await connection.fetch(sql, *values)
+
+    async def fetch_row(self, sql: str, *values: Any) -> Row | None:
+        rows = await self.fetch(sql, *values)
+        return rows[0] if rows else None
+
+    async def fetch_value(self, sql: str, *values: Any) -> Any:
+        rows = await self.fetch(sql, *values)
+        return rows[0][0] if rows else None
+
+    async def execute(self, sql: str, *values: Any) -> str:
+        async with self.connection() as connection:
+            return await connection.execute(sql, *values)
+
+
+class Statements:
+    """A connection of its own for group commits: one statement is one round trip, several are one transaction."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self._raw: Any = None
+
+    async def commit(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        """Run all or none. Raises UniqueConflict or Refused (nothing written), Refusal UNAVAILABLE (nothing written)
+        or OutcomeUnknown (read back what happened)."""
+        raw = await self._connected()
+        try:
+            if len(statements) == 1:
+                await raw.fetch(statements[0][0], *statements[0][1])
+                return
+            async with raw.transaction():
+                for sql, values in statements:
+                    await raw.fetch(sql, *values)
+        except Exception as error:
+            translated = _translated(error)
+            if not isinstance(translated, UniqueConflict | Refused):
+                self.drop()
+            raise translated from error
+        except BaseException:
+            self.drop()
+            raise
+
+    async def _connected(self) -> Any:
+        if self._raw is None or self._raw.is_closed():
+            try:
+                self._raw = await asyncpg.connect(self.dsn, server_settings=_COMMIT_SETTINGS, timeout=5, command_timeout=8)
+                await _prepare_connection(self._raw)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+                self.drop()
+                raise _unavailable(error) from error
+        return self._raw
+
+    def drop(self) -> None:
+        """Abandon the connection at once; the next commit opens another."""
+        if self._raw is not None:
+            self._raw.terminate()
+            self._raw = None
