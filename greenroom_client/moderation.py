@@ -1,0 +1,68 @@
+"""What moderators and administrators do, over REST."""
+
+from datetime import datetime
+from typing import Any
+
+from greenroom_client.models import Json
+from greenroom_client.transport import API, Transport
+
+
+class Moderation:
+    """Bans, suspensions and fraud cases (role `moderator`)."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def ban(self, user_id: str, reason: str, until: datetime | None = None) -> Any:
+        """Close the user's sockets and refuse every request, for ever or until a time."""
+        body = {"reason": reason} | ({"until": until.isoformat()} if until else {})
+        return await self._post(f"users/{user_id}/ban", body)
+
+    async def suspend(self, user_id: str, reason: str, until: datetime) -> Any:
+        """Refuse every request until a time."""
+        return await self._post(f"users/{user_id}/suspend", {"reason": reason, "until": until.isoformat()})
+
+    async def reinstate(self, user_id: str, reason: str) -> Any:
+        """Lift a ban or suspension."""
+        return await self._post(f"users/{user_id}/reinstate", {"reason": reason})
+
+    async def cases(self, status: str = "open") -> Any:
+        """The fraud cases of a status."""
+        return await self._transport.request("GET", f"{API}/moderation/cases", params={"status": status})
+
+    async def case(self, case_id: str) -> Json:
+        """One fraud case with its evidence."""
+        case: Json = await self._transport.request("GET", f"{API}/moderation/cases/{case_id}")
+        return case
+
+    async def confirm(self, case_id: str, reason: str) -> Any:
+        """The case is fraud."""
+        return await self._post(f"cases/{case_id}/confirm", {"reason": reason})
+
+    async def dismiss(self, case_id: str, reason: str) -> Any:
+        """The case is none: the flag and its limits are undone."""
+        return await self._post(f"cases/{case_id}/dismiss", {"reason": reason})
+
+    async def _post(self, path: str, body: Json) -> Any:
+        return await self._transport.request("POST", f"{API}/moderation/{path}", body)
+
+
+class Admin:
+    """Roles (role `admin`)."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def grant(self, user_id: str, role: str) -> list[str]:
+        """Give a role; answers all roles that the user then has."""
+        return await self._set_role(user_id, role, grant=True)
+
+    async def revoke(self, user_id: str, role: str) -> list[str]:
+        """Take a role away; answers the roles that remain."""
+        return await self._set_role(user_id, role, grant=False)
+
+    async def _set_role(self, user_id: str, role: str, *, grant: bool) -> list[str]:
+        answer = await self._transport.request(
+            "POST", f"{API}/admin/users/{user_id}/roles", {"role": role, "grant": grant}
+        )
+        return list(answer["roles"])
