@@ -109,9 +109,12 @@ class Transport:
     async def _send(
         self, method: str, path: str, headers: Mapping[str, str], body: Any, params: Mapping[str, str | int]
     ) -> Any:
+        if body is not None:
+            headers = {**headers, "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         try:
             async with self.session.request(
-                method, self.url + path, headers=headers, json=body, params=params, allow_redirects=False
+                method, self.url + path, headers=headers, data=data, params=params, allow_redirects=False
             ) as response:
                 return _decoded(response, await response.read())
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as cause:
