@@ -1,0 +1,1 @@
+"""Who comes in: accounts, passwords, tokens, sessions and sanctions, with Postgres as their truth."""
