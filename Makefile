@@ -1,10 +1,11 @@
-# Every target works on a fresh clone with nothing but Python 3.11 or newer: setup makes .venv and is instant when it is current.
+# Every target works on a fresh clone with nothing but Python 3.11 or newer: setup makes .venv, and is instant when current.
 
-.PHONY: setup check test serve demo bench clean
+.PHONY: setup check test serve demo bench lock clean
 .DEFAULT_GOAL := setup
 
-# Any of these; the setup script itself uses the standard library only.
-PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name) >/dev/null 2>&1 && $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $(name))))
+# The first of these that runs and is new enough.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$name && break; done)
 
 setup:
 	@test -n "$(PYTHON)" || { echo "Greenroom needs Python 3.11 or newer, and found none on PATH." >&2; exit 1; }
@@ -16,7 +17,7 @@ check: setup
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy --strict
 
-# Everything; ARGS picks, e.g. make test ARGS="tests/unit -k guild".
+# Everything; ARGS picks: make test ARGS="tests/unit -k guild".
 test: setup
 	.venv/bin/python -m pytest $(ARGS)
 
@@ -24,13 +25,19 @@ test: setup
 serve: setup
 	@exec .venv/bin/greenroom serve $(ARGS)
 
+# Bots play a living world.
 demo: setup
 	@exec .venv/bin/greenroom demo $(ARGS)
 
 bench: setup
 	@exec .venv/bin/greenroom bench $(ARGS)
 
+# Pins anew what pyproject.toml asks for (needs uv); commit the result.
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o requirements.lock
+
 # Removes what was installed and what tools left behind; the game's data in .greenroom stays.
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf .venv .venv.lock build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

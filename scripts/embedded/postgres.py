@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -169,12 +170,13 @@ class EmbeddedPostgres:
         """The data folder, or for root a shelter that `nobody` can enter, linked from the data folder."""
         if self.user is None or self._enters(self.folder.path):
             return self.folder.path
-        home = SHELTER / sha256(str(self.folder.path).encode()).hexdigest()[:16]
-        home.mkdir(mode=0o755, parents=True, exist_ok=True)
         link = self.folder.path / "postgres"
         if not link.is_symlink():
+            SHELTER.mkdir(mode=0o755, parents=True, exist_ok=True)
+            home = Path(tempfile.mkdtemp(prefix=f"{self.folder.path.name.strip('.')}-", dir=SHELTER))
+            home.chmod(0o755)
             link.symlink_to(home / "postgres")
-        return home
+        return link.readlink().parent
 
     def _reachable_binaries(self) -> Path:
         found = postgres_binaries()

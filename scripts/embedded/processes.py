@@ -16,6 +16,7 @@ import psutil
 LAUNCHER = Path(__file__).with_name("launch.py")
 LOG_BYTES_MAX = 16 << 20
 POLL_S = 0.02
+KILLED_TIMEOUT_S = 5.0
 
 
 class ServerFailed(Exception):
@@ -97,7 +98,7 @@ class Child:
             except TimeoutError:
                 self.process.kill()
                 await self.ended()
-        await _end(_session_of(self.process.pid), timeout_s=2.0)
+        await _kill_session(self.process.pid)
         self.record.unlink(missing_ok=True)
 
     def last_words(self) -> str:
@@ -114,16 +115,24 @@ async def end_recorded(record: Path, how: signal.Signals, timeout_s: float) -> N
     except (ValueError, KeyError):
         record.unlink(missing_ok=True)
         return
-    try:
-        process = psutil.Process(leader)
-        # The clock behind create_time can be stepped a little; a pid comes round again much later.
-        reused = abs(process.create_time() - started) > 1.0
-    except psutil.NoSuchProcess:
-        # The kernel does not give the number away while a session still bears it: who is in there is ours.
-        reused = False
-    if not reused:
-        await _end(_session_of(leader), timeout_s=timeout_s, how=how)
+    process = _process(leader)
+    # The clock behind create_time can be stepped a little; a pid comes round again much later.
+    if process is not None and abs(process.create_time() - started) > 1.0:
+        record.unlink(missing_ok=True)
+        return
+    if process is not None:
+        _signal(process, how)
+        await _gone([process], timeout_s)
+    # Where the leader is gone, the kernel keeps its number back as long as a session bears it: all in there are ours.
+    await _kill_session(leader)
     record.unlink(missing_ok=True)
+
+
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _session_of(leader: int) -> list[psutil.Process]:
@@ -137,16 +146,20 @@ def _session_of(leader: int) -> list[psutil.Process]:
     return members
 
 
-async def _end(processes: Sequence[psutil.Process], *, timeout_s: float, how: signal.Signals = signal.SIGTERM) -> None:
-    for process in processes:
-        _signal(process, how)
+async def _gone(processes: Sequence[psutil.Process], timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
-    alive = [process for process in processes if _alive(process)]
-    while alive and time.monotonic() < deadline:
+    while any(_alive(process) for process in processes):
+        if time.monotonic() > deadline:
+            return False
         await asyncio.sleep(POLL_S)
-        alive = [process for process in alive if _alive(process)]
-    for process in alive:
+    return True
+
+
+async def _kill_session(leader: int) -> None:
+    rest = _session_of(leader)
+    for process in rest:
         _signal(process, signal.SIGKILL)
+    await _gone(rest, KILLED_TIMEOUT_S)
 
 
 def _alive(process: psutil.Process) -> bool:
