@@ -19,7 +19,7 @@ ITSELF = ("--no-deps", "--no-build-isolation", "--config-settings", "editable_mo
 
 def main() -> None:
     """Sets up, or returns at once when nothing has changed since the last time."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  (whoever runs this may have any Python)
         sys.exit("Greenroom needs Python 3.11 or newer; this is " + sys.version.split()[0])
     wanted = _fingerprint()
     if _stamp() == wanted:
