@@ -76,6 +76,10 @@ class Results:
         """One round of one figure."""
         self.series.setdefault(key, Series()).add(value, **details)
 
+    def add_detail(self, key: str, name: str, value: float) -> None:
+        """One more detail of a figure's latest round."""
+        self.series[key].details.setdefault(name, []).append(value)
+
     def remark(self, key: str, text: str) -> None:
         """Why a figure is missing, or what must be known to read it."""
         self.remarks[key] = text

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from greenroom_client import Backoff, Client, GreenroomError
+from greenroom_client import Backoff, Client, RateLimited
 from scripts.bench.processes import Usage, cpu_seconds, pss_bytes
 from scripts.embedded.raycluster import free_port
 
@@ -196,7 +196,12 @@ class Accounts:
         async def one() -> Client:
             async with gate:
                 guest = Client(self.server.url, session=self.admin.session, deadline_s=60.0)
-                await guest.guest(f"bench-{secrets.token_hex(12)}")
+                device = f"bench-{secrets.token_hex(12)}"
+                while not guest.tokens:
+                    try:
+                        await guest.guest(device)
+                    except RateLimited as limit:
+                        await asyncio.sleep(self.admin.backoff.delay_s(3, limit.retry_after_s))
                 return guest
 
         fresh = await asyncio.gather(*(one() for _ in range(max(0, count))))
@@ -281,7 +286,6 @@ async def settled(server: Server, *, idle_share: float = 0.35, within_s: float =
 __all__ = [
     "Accounts",
     "BenchFailed",
-    "GreenroomError",
     "Loaded",
     "Program",
     "Server",

@@ -208,12 +208,23 @@ class Listening(Socket):
             self.send(self.load.pack({"type": "subscribe", "id": "1", "topic": self.load.job.topic}))
 
 
+class Holding(Socket):
+    """Wakes its player with one question and stays."""
+
+    def begin(self) -> None:
+        self.send(self.load.pack({"type": "query", "id": "1", "kind": "player", "key": "me", "name": "profile"}))
+
+    def arrived(self, meta: dict[str, Any], message: dict[str, Any]) -> None:
+        if message["type"] == "error":
+            self.load.errors[f"{meta.get('code')} {message['error'].get('code')}"] += 1
+
+
 _SOCKETS: dict[str, type[Socket]] = {
     "command": Asking,
     "query": Asking,
     "flow": Flow,
     "listen": Listening,
-    "hold": Socket,
+    "hold": Holding,
 }
 
 
