@@ -61,6 +61,11 @@ def shown(name: str) -> str:
     return _skeleton(unicodedata.normalize("NFKC", name)).casefold()
 
 
+def skeletons(name: str) -> tuple[str, str]:
+    """Both, as an account stores them; each is unique."""
+    return folded(name), shown(name)
+
+
 def _check_characters(name: str) -> None:
     kinds = [unicodedata.category(character) for character in name]
     if kinds[0] not in _LETTERS_AND_DIGITS or (name[-1] in _JOINERS):

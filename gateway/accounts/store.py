@@ -87,7 +87,8 @@ async def upgrade(
     """Give a guest a username and a password; False when it has them already. UniqueConflict as add_account."""
     tag = await sql.execute(
         "UPDATE account SET username = $2, name_folded = $3, name_shown = $4, display_name = $2, password = $5, "
-        "email = coalesce($6, email), email_folded = coalesce(lower($6), email_folded), changed_at = clock_timestamp() "
+        "email = coalesce($6, email), email_folded = coalesce(lower($6), email_folded), "
+        "player_made = false, changed_at = clock_timestamp() "
         "WHERE id = $1 AND username IS NULL",
         *(user_id, username, *skeletons, password, email),
     )
@@ -231,6 +232,11 @@ UNION ALL
 SELECT 'key', '', kid, {_MS.format("created_at")}, NULL, NULL, NULL, NULL, NULL
 FROM signing_key WHERE created_at > to_timestamp($1::bigint / 1000.0)
 """  # noqa: S608 - composed of constants
+
+
+async def now_ms(sql: Sql) -> int:
+    """Postgres' time, in milliseconds since 1970 UTC."""
+    return int(await sql.fetch_value(f"SELECT {_NOW_MS}"))
 
 
 async def changes(sql: Sql, since_ms: int) -> list[Row]:

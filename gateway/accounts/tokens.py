@@ -52,9 +52,10 @@ class Key:
     active_at: int
     expires_at: int | None
 
-    @property
-    def public(self) -> rsa.RSAPublicKey:
-        return self.private.public_key()
+    public: rsa.RSAPublicKey
+
+    def verifies(self, now_ms: int) -> bool:
+        return self.expires_at is None or self.expires_at > now_ms
 
 
 class Keys:
@@ -62,24 +63,18 @@ class Keys:
 
     def __init__(self) -> None:
         self._keys: dict[str, Key] = {}
-        self._public: dict[str, rsa.RSAPublicKey] = {}
 
     def __contains__(self, kid: str) -> bool:
         return kid in self._keys
 
     async def load(self, sql: Sql) -> None:
         """Read all keys that still verify; new ones are parsed off the event loop."""
-        rows = await store.signing_keys(sql)
-        parsed = {
-            row["kid"]: self._keys[row["kid"]].private
-            if row["kid"] in self._keys
-            else await asyncio.to_thread(_private, row["private_pem"])
-            for row in rows
-        }
-        self._keys = {
-            row["kid"]: Key(row["kid"], parsed[row["kid"]], row["active_at"], row["expires_at"]) for row in rows
-        }
-        self._public = {kid: key.public for kid, key in self._keys.items()}
+        keys = {}
+        for row in await store.signing_keys(sql):
+            known = self._keys.get(row["kid"])
+            private = known.private if known is not None else await asyncio.to_thread(_private, row["private_pem"])
+            keys[row["kid"]] = Key(row["kid"], private, row["active_at"], row["expires_at"], private.public_key())
+        self._keys = keys
 
     def sign(self, user_id: str, session_id: str, roles: Iterable[str], now_ms: int) -> str:
         """An access token that lives ACCESS_S from now."""
@@ -98,13 +93,13 @@ class Keys:
     def verify(self, token: str, now_ms: int) -> Claims:
         """What the token says, when one of our keys signed it and it lives; else refused as UNAUTHENTICATED."""
         header = header_of(token)
-        public = self._public.get(header["kid"])
-        if public is None:
+        key = self._keys.get(header["kid"])
+        if key is None or not key.verifies(now_ms):
             raise Refusal("UNAUTHENTICATED", "The access token was signed with an unknown key.")
         try:
             claims = jwt.decode(
                 token,
-                public,
+                key.public,
                 algorithms=[_ALGORITHM],
                 options={"require": _CLAIMS, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
             )
@@ -112,12 +107,13 @@ class Keys:
             raise _refused() from None
         return _checked(claims, now_ms)
 
-    def jwks(self) -> dict[str, Any]:
+    def jwks(self, now_ms: int) -> dict[str, Any]:
         """The public keys as RFC 7517 writes them."""
         return {
             "keys": [
-                {**json.loads(RSAAlgorithm.to_jwk(public)), "kid": kid, "use": "sig", "alg": _ALGORITHM}
-                for kid, public in self._public.items()
+                {**json.loads(RSAAlgorithm.to_jwk(key.public)), "kid": key.kid, "use": "sig", "alg": _ALGORITHM}
+                for key in self._keys.values()
+                if key.verifies(now_ms)
             ]
         }
 
