@@ -115,10 +115,14 @@ class Reply(Model):
 
 
 class Push(Model):
-    """Something that a topic told; `seq` numbers what the topic tells."""
+    """Something that a topic told; `seq` numbers what the topic tells.
+
+    With `reset`, `data` is the present state, and what was told between the last push and this one is not replayed.
+    """
 
     topic: str
     type: str
     seq: int = 0
     data: Any = None
     changes: Any = None
+    reset: bool = False

@@ -16,8 +16,8 @@ class Subscription(AsyncIterator[Push]):
     """Iterate to get what the topic tells; each push once, in order of `seq`.
 
     `initial` is the server's answer to the subscription, usually the present state. After a reconnect the server
-    replays what was missed, or answers with the present state anew: such a push has a type that ends in `.initial`
-    or `reset`. A reader that falls more than `PUSHES_MAX` behind loses the oldest, counted in `dropped`.
+    replays what was missed, or tells the present state anew: such a push is a `reset`, or its type ends in `.initial`.
+    A reader that falls more than `PUSHES_MAX` behind loses the oldest, counted in `dropped`.
     """
 
     def __init__(self, topic: str, after: int | None) -> None:
@@ -83,8 +83,9 @@ def _push(topic: str, frame: Frame) -> Push:
         seq=meta.get("seq") or 0,
         data=frame.get("data"),
         changes=frame.get("changes"),
+        reset=bool(meta.get("reset")),
     )
 
 
 def _is_state(push: Push) -> bool:
-    return push.type.endswith((".initial", "reset"))
+    return push.reset or push.type.endswith(".initial")

@@ -243,7 +243,7 @@ def import_scores(
         try:
             outcome = uvloop.run(run())
         except (GreenroomError, ExceptionGroup) as problem:
-            fail(_advice(_first(problem), address), as_json=as_json)
+            fail(_advice(first_problem(problem), address), as_json=as_json)
     print(json.dumps(outcome.as_json())) if as_json else _print(outcome, dry_run=dry_run)
     if not dry_run and not outcome.complete:
         raise typer.Exit(1)
@@ -258,7 +258,8 @@ def fail(message: str, *, as_json: bool) -> NoReturn:
     raise typer.Exit(1)
 
 
-def _first(problem: Exception) -> GreenroomError:
+def first_problem(problem: Exception) -> GreenroomError:
+    """The first of ours among what went wrong at once; anything else is raised as it is."""
     while isinstance(problem, ExceptionGroup):
         problem = problem.exceptions[0]
     if not isinstance(problem, GreenroomError):
