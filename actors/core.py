@@ -53,7 +53,7 @@ class Actor(BaseModel):
     state_version: ClassVar[int] = 1
     """Raised when checkpoints of the former shape must not be read; the journal is replayed instead."""
     checkpoint_every: ClassVar[int] = 200
-    """Events after which a checkpoint is due."""
+    """Events after which a checkpoint is due (see `checkpoint_due`)."""
     pushes: ClassVar[str] = ""
     """What the topic of the actor carries: nothing, each `turn`, or the conflated `view`."""
 
@@ -72,6 +72,14 @@ class Actor(BaseModel):
     def fingerprint(self) -> str:
         """A hash over the canonical encoding of the state: equal states, equal hashes, in any process."""
         return hashlib.blake2b(pack(_canonical(self.pack_state())), digest_size=16).hexdigest()
+
+    def checkpoint_due(self, events_since: int) -> bool:
+        """Whether this many events since the last checkpoint are enough; large states may want more."""
+        return events_since >= self.checkpoint_every
+
+    def visible(self) -> int:
+        """A number that changes with the part of the state that is shown and cached widely; watchers then get news."""
+        return 0
 
     def view(self) -> Any:
         """What a subscriber of the actor's topic is shown at first, and after a `reset`."""
@@ -114,6 +122,8 @@ class Turn:
     op: str
     seed: int = 0
     secret: bytes = b""
+    key: str = ""
+    """The key of the actor whose turn it is."""
     answer: Reply | None = None
     """The answer to what the command consulted; None when nothing was, or it came too late (see `consulted`)."""
     consulted: bool = False
@@ -122,8 +132,13 @@ class Turn:
     @property
     def random(self) -> random.Random:
         if self._random is None:
-            self._random = random.Random(self.seed)  # noqa: S311 - dice that replay, not a secret
+            self._random = random.Random(self.seed)  # dice that replay, not a secret
         return self._random
+
+    @property
+    def seed_used(self) -> bool:
+        """Whether the dice were thrown, so that the seed must be kept."""
+        return self._random is not None
 
     def new_id(self) -> str:
         """A UUID of 122 random bits that replays with the turn."""
@@ -311,6 +326,8 @@ def decide(command: Command[Any], actor: Actor, turn: Turn) -> Outcome:
                 events.append(effect)
             else:
                 others.append(effect)
+    if others and not events:
+        raise TypeError(f"{type(command).__name__} has effects but no event that remembers them")
     for event in events:
         event.apply(actor)
     return Outcome(events, others, reply or {})

@@ -32,7 +32,21 @@ PARCEL_TELLS_MAX = 500
 """Tells to one actor that travel as one outbox row."""
 
 ACTIONS_HELD_MAX = 200
-"""Action tokens (active or kept for audit) that one player holds."""
+"""Action tokens that one player may have open."""
+ACTIONS_USED_MAX = 200
+"""Used tokens that a player remembers (for an hour); older ones are unknown. The journal keeps all."""
+ACTIONS_PER_MINUTE_MAX = 10_000
+COMPLETIONS_REMEMBERED_MAX = 50
+"""Newest completions of a player that fraud rules can look at."""
+SIGHTED_PLAYERS_MAX = 100
+"""Players that are told apart behind one address or device."""
+SIGHTED_PLACES_MAX = 10_000
+"""Addresses and devices that one fraud detector remembers; the longest silent ones are forgotten first."""
+INCIDENTS_PER_CASE_MAX = 100
+REWARDED_RANKS_MAX = 100
+TOP_ROWS_MAX = 100
+"""Rows of a board that one question can ask for, and that are kept in caches."""
+AROUND_ROWS_MAX = 50
 LEDGER_ENTRIES_MAX = 200
 """Newest wallet entries kept in the state; all of them stay in the journal."""
 INBOX_MAX = 200

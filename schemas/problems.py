@@ -17,6 +17,8 @@ PROBLEMS: dict[str, Problem] = {
     "player_unknown": Problem(404, "Player unknown"),
     "board_unknown": Problem(404, "Board unknown"),
     "case_unknown": Problem(404, "Case unknown"),
+    "message_unknown": Problem(404, "Message unknown"),
+    "currency_unknown": Problem(404, "Currency unknown"),
     "not_ranked": Problem(404, "Not ranked on this board"),
     "TOO_LARGE": Problem(413, "Too large"),
     "UNAUTHENTICATED": Problem(401, "Not authenticated"),

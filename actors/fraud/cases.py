@@ -1,0 +1,185 @@
+"""What moderators do: look at cases, confirm or dismiss them."""
+
+from typing import Any, Literal
+
+from actors.content import Content
+from actors.core import (
+    Address,
+    Ask,
+    Caller,
+    Command,
+    Effects,
+    Event,
+    Gather,
+    Query,
+    Record,
+    Rejected,
+    Rounds,
+    Tell,
+    Turn,
+)
+from actors.fraud.state import CaseFile, Fraudwatch
+from actors.leaderboard.gathers import answers
+from actors.player.inbox import Notify
+from schemas import limits
+from schemas.address import player as player_address
+from schemas.shape import Key, Text
+
+MODERATORS = frozenset({"moderator"})
+
+Status = Literal["open", "confirmed", "dismissed"]
+
+
+def _case(detector: Fraudwatch, case_id: str) -> CaseFile:
+    case = detector.cases.get(case_id)
+    if case is None:
+        raise Rejected("case_unknown", f"There is no case {case_id!r}.")
+    return case
+
+
+class ConfirmCase(Command[Fraudwatch]):
+    """A moderator agrees: what was done stands."""
+
+    public = True
+    callers = MODERATORS
+
+    id: Key
+    reason: Text | None = None
+
+    def decide(self, detector: Fraudwatch, turn: Turn) -> Effects:
+        case = _case(detector, self.id)
+        if case.status == "confirmed":
+            return case.shown()
+        if case.status != "open":
+            raise Rejected("case_closed", f"The case was {case.status} by {case.by}.")
+        confirmed = CaseConfirmed(case=self.id, by=turn.caller.user, reason=self.reason or "", at=turn.at)
+        yield confirmed
+        return {**case.shown(), "status": "confirmed", "by": confirmed.by, "reason": confirmed.reason}
+
+
+class CaseConfirmed(Event[Fraudwatch]):
+    """A case was decided against the player."""
+
+    case: str
+    by: str
+    reason: str
+    at: int
+
+    def apply(self, detector: Fraudwatch) -> None:
+        _close(detector.cases[self.case], "confirmed", self.by, self.reason, self.at)
+
+
+def _close(case: CaseFile, status: str, by: str, reason: str, at: int) -> None:
+    case.status, case.by, case.reason, case.closed_at = status, by, reason, at
+
+
+class DismissCase(Command[Fraudwatch]):
+    """A moderator finds the player innocent: flag, limits, suspension and ban of the case are undone."""
+
+    public = True
+    callers = MODERATORS
+
+    id: Key
+    reason: Text
+
+    def decide(self, detector: Fraudwatch, turn: Turn) -> Effects:
+        case = _case(detector, self.id)
+        by = turn.caller.user
+        if case.status == "dismissed":
+            return case.shown()
+        yield CaseDismissed(case=self.id, player=case.player, by=by, reason=self.reason, at=turn.at)
+        if case.outcome != "flagged":
+            row = {"user_id": case.player, "standing": "clear", "until": None, "reason": self.reason}
+            yield Record("sanction", {**row, "by": by, "at": turn.at})
+        yield Tell(player_address(case.player), Notify(template="case_dismissed", data={"case": self.id}))
+        return {**case.shown(), "status": "dismissed", "by": by, "reason": self.reason}
+
+
+class CaseDismissed(Event[Fraudwatch]):
+    """A case was decided for the player, who starts with a clean sheet."""
+
+    public = True
+
+    case: str
+    player: str
+    by: str
+    reason: str
+    at: int
+
+    def apply(self, detector: Fraudwatch) -> None:
+        _close(detector.cases[self.case], "dismissed", self.by, self.reason, self.at)
+        _clear(detector, self.player, self.case)
+
+
+def _clear(detector: Fraudwatch, player: str, case_id: str | None) -> None:
+    suspect = detector.suspect(player)
+    suspect.suspicion = suspect.halved_until = suspect.suspended_until = 0
+    suspect.banned = False
+    suspect.flags = [flag for flag in suspect.flags if case_id is not None and flag.case != case_id]
+
+
+class Pardon(Command[Fraudwatch]):
+    """The account was reinstated: the detector no longer holds anything against the player."""
+
+    public = True
+    callers = MODERATORS
+
+    player: Key
+    reason: Text
+
+    def decide(self, detector: Fraudwatch, turn: Turn) -> Effects:
+        if self.player in detector.suspects:
+            yield Pardoned(player=self.player, by=turn.caller.user, reason=self.reason)
+        return {}
+
+
+class Pardoned(Event[Fraudwatch]):
+    """Suspicion, flags, suspension and ban of a player are forgotten."""
+
+    player: str
+    by: str
+    reason: str
+
+    def apply(self, detector: Fraudwatch) -> None:
+        _clear(detector, self.player, None)
+
+
+class Case(Query[Fraudwatch]):
+    """A case with its incidents."""
+
+    public = True
+    callers = MODERATORS
+
+    id: Key
+
+    def answer(self, detector: Fraudwatch, turn: Turn) -> dict[str, Any]:
+        return _case(detector, self.id).shown()
+
+
+class CasesHere(Query[Fraudwatch]):
+    """The newest cases of this detector, newest first."""
+
+    status: Status | None = None
+    limit: int
+
+    def answer(self, detector: Fraudwatch, turn: Turn) -> list[Any]:
+        found = [case for case in reversed(detector.cases.values()) if self.status in (None, case.status)]
+        return [case.shown() for case in found[: self.limit]]
+
+
+class Cases(Gather):
+    """The newest cases of all detectors, newest first."""
+
+    kind = "fraud"
+    public = True
+    callers = MODERATORS
+
+    status: Status | None = None
+    limit: int = 100
+
+    def gather(self, key: str, caller: Caller, content: Content, first: Any = None) -> Rounds:
+        query = CasesHere(status=self.status, limit=min(self.limit, limits.COLLECTION_ITEMS_MAX))
+        replies = yield [Ask(Address("fraud", str(number)), query) for number in range(content.fraud.detectors)]
+        found = [case for cases in answers(replies) for case in cases]
+        found.sort(key=lambda case: (case["openedAt"], case["id"]), reverse=True)
+        return found[: query.limit]

@@ -1,0 +1,1 @@
+"""A player: who it is, what it has earned, and what it holds; a file for each facet."""

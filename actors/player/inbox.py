@@ -1,0 +1,138 @@
+"""What a player was told: a durable list that is read, deleted, and cleared of what is out of date."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from actors.core import Command, Effects, Event, Query, Rejected, Turn
+from actors.periods import DAY_MS
+from actors.player.state import Message, Player
+from schemas import limits
+from schemas.shape import Key, Text
+
+LIVES_DAYS = 30
+
+Id = Annotated[str, Field(min_length=1, max_length=64)]
+Details = Annotated[
+    dict[Key, Text | Annotated[int, Field(strict=True)] | bool], Field(max_length=limits.ATTRIBUTES_MAX)
+]
+
+
+class Notify(Command[Player]):
+    """Puts a message into the inbox. `template` names its text, `data` fills it in."""
+
+    template: Key
+    data: Details = {}
+    lives_days: Annotated[int, Field(ge=1, le=365)] = LIVES_DAYS
+
+    def decide(self, player: Player, turn: Turn) -> Effects:
+        message_id = turn.new_id()
+        yield Notified(
+            id=message_id,
+            template=self.template,
+            data=self.data,
+            at=turn.at,
+            expires_at=turn.at + self.lives_days * DAY_MS,
+        )
+        return {"id": message_id}
+
+
+class Notified(Event[Player]):
+    """A message came. In a full inbox it takes the place of the oldest one, read ones first."""
+
+    id: str
+    template: str
+    data: dict[str, str | int | bool]
+    at: int
+    expires_at: int
+
+    def apply(self, player: Player) -> None:
+        player.inbox = [message for message in player.inbox if message.expires_at > self.at]
+        if len(player.inbox) >= limits.INBOX_MAX:
+            player.inbox.remove(next((message for message in player.inbox if message.read), player.inbox[0]))
+        player.inbox.append(
+            Message(id=self.id, template=self.template, data=self.data, at=self.at, expires_at=self.expires_at)
+        )
+
+    def push(self) -> Mapping[str, Any]:
+        return {"notifications": [{"id": self.id, "template": self.template, "data": self.data}]}
+
+
+def _known(player: Player, wanted: list[str], turn: Turn) -> list[Message]:
+    found = [message for message in player.inbox if message.id in wanted and message.expires_at > turn.at]
+    if len(found) < len(set(wanted)):
+        raise Rejected("message_unknown", "There is no such message.")
+    return found
+
+
+class MarkRead(Command[Player]):
+    """Messages were read."""
+
+    public = True
+
+    ids: Annotated[list[Id], Field(min_length=1, max_length=limits.INBOX_MAX)]
+
+    def decide(self, player: Player, turn: Turn) -> Effects:
+        unread = [message.id for message in _known(player, self.ids, turn) if not message.read]
+        if unread:
+            yield MessagesRead(ids=unread)
+        return {"read": len(unread)}
+
+
+class MessagesRead(Event[Player]):
+    """Messages are no longer unread."""
+
+    ids: list[str]
+
+    def apply(self, player: Player) -> None:
+        for message in player.inbox:
+            if message.id in self.ids:
+                message.read = True
+
+    def push(self) -> Mapping[str, Any]:
+        return {"read": self.ids}
+
+
+class DeleteMessages(Command[Player]):
+    """Messages go out of the inbox; those that are gone already are none the worse for it."""
+
+    public = True
+
+    ids: Annotated[list[Id], Field(min_length=1, max_length=limits.INBOX_MAX)]
+
+    def decide(self, player: Player, turn: Turn) -> Effects:
+        here = [message.id for message in player.inbox if message.id in self.ids]
+        if here:
+            yield MessagesDeleted(ids=here)
+        return {"deleted": len(here)}
+
+
+class MessagesDeleted(Event[Player]):
+    """Messages left the inbox."""
+
+    ids: list[str]
+
+    def apply(self, player: Player) -> None:
+        player.inbox = [message for message in player.inbox if message.id not in self.ids]
+
+    def push(self) -> Mapping[str, Any]:
+        return {"deleted": self.ids}
+
+
+class Inbox(Query[Player]):
+    """The messages that are not out of date, newest first, and how many are unread."""
+
+    public = True
+
+    limit: Annotated[int, Field(ge=1, le=limits.INBOX_MAX)] = 50
+    unread: bool = False
+    """Only those."""
+
+    def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
+        present = [message for message in reversed(player.inbox) if message.expires_at > turn.at]
+        wanted = [message for message in present if not (self.unread and message.read)]
+        return {
+            "unread": sum(not message.read for message in present),
+            "messages": [message.shown() for message in wanted[: self.limit]],
+        }
