@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import msgpack
 
+from schemas.problems import MOVED
+
 COMMAND, QUERY, PARCEL, SUBSCRIBE, CONTROL = range(5)
 """Verbs of a request: a command, a query, a parcel of tells, a topic's present state or tail, the runtime's own."""
 
@@ -41,6 +43,10 @@ class Reply(NamedTuple):
     status: int
     version: int
     data: Any
+
+
+MOVED_REPLY = Reply(MOVED, 0, None)
+"""What a host answers for an actor that it does not own."""
 
 
 def pack(value: Any) -> bytes:

@@ -51,6 +51,8 @@ class Bus:
         self.counts = BusCounts()
         self.on_resubscribed: list[Callable[[], None]] = []
         """Called when listening works again after it broke: whatever was published meanwhile was missed."""
+        self.on_broken: list[Callable[[], None]] = []
+        """Called when listening broke: from now until `on_resubscribed`, messages are missed."""
         self._client = driver.Redis.from_url(
             url,
             socket_timeout=ANSWER_TIMEOUT_S,
@@ -233,6 +235,9 @@ class Bus:
             await asyncio.sleep(random.uniform(0, min(RECONNECT_S_MAX, 0.05 * 2**attempt)))
 
     def _broken(self) -> None:
+        if self._connected:
+            for broken in tuple(self.on_broken):
+                broken()
         self._connected = False
         self._pubsub = None
         for confirmed in self._confirmed.values():

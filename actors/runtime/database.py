@@ -81,7 +81,11 @@ def _translated(error: Exception) -> Exception:
 async def _prepare_connection(connection: Any) -> None:
     for name in ("jsonb", "json"):
         await connection.set_type_codec(
-            name, schema="pg_catalog", encoder=_jsonb_bytes if name == "jsonb" else bytes, decoder=_json_bytes, format="binary"
+            name,
+            schema="pg_catalog",
+            encoder=_jsonb_bytes if name == "jsonb" else bytes,
+            decoder=_json_bytes,
+            format="binary",
         )
 
 
@@ -127,7 +131,9 @@ class Connection:
 class Database:
     """A pool of connections to Postgres that opens lazily and comes back by itself."""
 
-    def __init__(self, dsn: str, *, size: int = 4, acquire_timeout_s: float = 1.0, statement_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, dsn: str, *, size: int = 4, acquire_timeout_s: float = 1.0, statement_timeout_s: float = 5.0
+    ) -> None:
         self.dsn = dsn
         self.size = size
         self.acquire_timeout_s = acquire_timeout_s
@@ -241,9 +247,17 @@ class Statements:
     async def _connected(self) -> Any:
         if self._raw is None or self._raw.is_closed():
             try:
-                self._raw = await asyncpg.connect(self.dsn, server_settings=_COMMIT_SETTINGS, timeout=5, command_timeout=8)
+                self._raw = await asyncpg.connect(
+                    self.dsn, server_settings=_COMMIT_SETTINGS, timeout=5, command_timeout=8
+                )
                 await _prepare_connection(self._raw)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            except (
+                OSError,
+                TimeoutError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+            ) as error:
                 self.drop()
                 raise _unavailable(error) from error
         return self._raw

@@ -40,7 +40,7 @@ ALTER TABLE checkpoint ALTER COLUMN state SET STORAGE EXTERNAL;
 -- Tells under way. A row is a parcel: all tells of one group commit to one actor, played there as one turn.
 CREATE TABLE outbox (
     id       text     COLLATE "C" PRIMARY KEY,
-    slot     text     COLLATE "C" NOT NULL,
+    slot     smallint NOT NULL,
     kind     text     COLLATE "C" NOT NULL,
     key      text     COLLATE "C" NOT NULL,
     attempts smallint NOT NULL DEFAULT 0,
@@ -63,7 +63,7 @@ CREATE TABLE reminder (
     kind    text COLLATE "C" NOT NULL,
     key     text COLLATE "C" NOT NULL,
     name    text COLLATE "C" NOT NULL,
-    slot    text COLLATE "C" NOT NULL,
+    slot    smallint NOT NULL,
     id      text COLLATE "C" NOT NULL,
     due     bigint NOT NULL,
     command text NOT NULL,

@@ -1,0 +1,229 @@
+"""Answers leave only after the commit of everything they have seen; then tells go out, and their answers come back."""
+
+import asyncio
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from actors.catalog import Catalog
+from actors.runtime import faults
+from actors.runtime.cell import Await, Cell, Delivery, Known, Played
+from actors.runtime.commit import Group
+from actors.runtime.metrics import HostMetrics
+from actors.runtime.ops import OpFinder
+from actors.runtime.router import Router
+from actors.runtime.topics import Topics
+from actors.runtime.waker import known
+from schemas.messages import COMMAND, CONTROL, PARCEL, SYSTEM, Reply, pack, unpack
+from schemas.problems import Refusal
+
+DELIVER_WITHIN_S = 5.0
+"""How long the first delivery of a parcel is tried; afterwards the sweeper redelivers it."""
+
+
+def refused(refusal: Refusal, version: int = 0) -> Reply:
+    """The refusal as a value."""
+    return Reply(refusal.status, version, refusal.pack())
+
+
+class Answers:
+    """What a host says, and when."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        router: Router,
+        ops: OpFinder,
+        topics: Topics,
+        metrics: HostMetrics,
+        answer_within_s: float,
+        lives: Callable[[Cell], bool],
+        redeliver: Callable[[list[Delivery]], None],
+        spawn: Callable[[Any], None],
+    ) -> None:
+        self.catalog = catalog
+        self.router = router
+        self.ops = ops
+        self.topics = topics
+        self.metrics = metrics
+        self.answer_within_s = answer_within_s
+        self.lives = lives
+        self.redeliver = redeliver
+        self.spawn = spawn
+
+    # -- before anything is committed ------------------------------------------------------------------------------
+
+    def overloaded(self, delivery: Delivery) -> None:
+        self.metrics.overloads.inc()
+        delivery.reply(refused(Refusal("OVERLOADED", "Too much is waiting here; try again shortly.", retry_after_s=1)))
+
+    def refuse(self, cell: Cell, delivery: Delivery, refusal: Refusal) -> None:
+        """Answer with a refusal, once the state that it rests on is committed."""
+        self.metrics.turns.labels(cell.address.kind, "refused").inc()
+        self.later(cell, delivery, refused(refusal, cell.version), look_back=delivery.request.verb == COMMAND)
+
+    def later(self, cell: Cell, delivery: Delivery, reply: Reply, *, look_back: bool) -> None:
+        """Answer once everything that the answer has seen is committed. With `look_back`, an op id that is older than
+        the actor's memory is looked up first: if it had an effect, that turn's reply counts."""
+        if look_back and not cell.complete and not delivery.request.caller.internal:
+            self.spawn(self._look_back(cell, delivery, reply))
+        else:
+            self.when_committed(cell, delivery, reply)
+
+    def when_committed(self, cell: Cell, delivery: Delivery, reply: Reply) -> None:
+        if cell.pending:
+            cell.last_group.waiting.append((cell, delivery, reply))
+        else:
+            delivery.reply(reply)
+
+    async def _look_back(self, cell: Cell, delivery: Delivery, reply: Reply) -> None:
+        try:
+            found = await self.ops.find(cell.address, delivery.request.op)
+        except Refusal as refusal:
+            delivery.reply(refused(refusal))
+            return
+        if found is not None:
+            before = known(*found)
+            self.again(cell, before, delivery, before.fingerprint)
+        elif self.lives(cell):
+            self.when_committed(cell, delivery, reply)
+        else:
+            self.redeliver([delivery])
+
+    def again(self, cell: Cell, before: Played | Known, delivery: Delivery, fingerprint: int) -> None:
+        """The op id is known: the same reply, or word that it is still running or means another request."""
+        if before.fingerprint != fingerprint:
+            delivery.reply(refused(Refusal("OP_REUSED", "This operation id was used for another request.")))
+        elif isinstance(before, Known):
+            if before.awaits:
+                self.spawn(self._complete(before, delivery))
+            else:
+                delivery.reply(before.reply)
+        elif before.reply_ready:
+            delivery.reply(before.reply)
+        elif delivery.request.attempt or delivery.request.caller.internal:
+            before.joined = [*(before.joined or ()), delivery]
+        else:
+            delivery.reply(refused(Refusal("OP_IN_PROGRESS", "The first request with this operation id is running.")))
+
+    async def _complete(self, before: Known, delivery: Delivery) -> None:
+        """Fill in what tells had answered, from their receivers' journals, so that the reply is the same again."""
+        data = dict(before.reply.data or {})
+        for packed in before.awaits:
+            awaited = Await.unpack(packed)
+            question = pack([awaited.parcel, awaited.index])
+            reply = await self.router.ask(awaited.target, CONTROL, "answer_of", question, caller=SYSTEM, timeout_s=2.0)
+            data[awaited.into] = reply.data if reply.status == 200 else None
+        before.reply = before.reply._replace(data=data)
+        before.awaits = ()
+        delivery.reply(before.reply)
+
+    def answer_of(self, cell: Cell, delivery: Delivery) -> None:
+        """The stored answer to one tell of a parcel that this actor has played."""
+        parcel, index = unpack(delivery.request.data)
+        before = cell.recent.get(parcel)
+        if before is not None:
+            self.when_committed(cell, delivery, _part(before.reply, index))
+        else:
+            self.spawn(self._find_answer(cell, delivery, parcel, index))
+
+    async def _find_answer(self, cell: Cell, delivery: Delivery, parcel: str, index: int) -> None:
+        try:
+            found = await self.ops.find(cell.address, parcel)
+        except Refusal as refusal:
+            delivery.reply(refused(refusal))
+            return
+        delivery.reply(_part(known(*found).reply, index) if found else refused(Refusal("NOT_FOUND")))
+
+    # -- after the commit ------------------------------------------------------------------------------------------
+
+    def committed(self, group: Group) -> None:
+        """Everything that had to wait for the commit leaves now: news first, then replies, parcels and pushes."""
+        if faults.armed:
+            faults.point("after_commit_before_reply")
+        for played in group.turns:
+            played.cell.pending -= 1
+            self._tell_watchers(played.cell)
+        for played in group.turns:
+            if not played.awaits:
+                self._leave(played)
+        for _, delivery, reply in group.waiting:
+            delivery.reply(reply)
+        for cell, version, view in group.views:
+            self.topics.publish_view(cell, version, view)
+        if faults.armed:
+            faults.point("after_reply_before_tell")
+        for parcel in group.parcels:
+            asked = self.router.ask(
+                parcel.to,
+                PARCEL,
+                "",
+                pack([parcel.tells, 0]),
+                caller=SYSTEM,
+                op=parcel.id,
+                timeout_s=DELIVER_WITHIN_S,
+            )
+            asked.add_done_callback(functools.partial(self._parcel_answered, parcel.turns))
+            if any(parcel.turns):
+                asyncio.get_running_loop().call_later(self.answer_within_s, self._parcel_late, parcel.turns)
+        self.topics.committed(group.turns)
+
+    def _tell_watchers(self, cell: Cell) -> None:
+        if cell.watchers and cell.actor is not None:
+            visible = cell.actor.visible()
+            if visible != cell.visible:
+                cell.visible = visible
+                for session in cell.watchers:
+                    session.news(cell.address, cell.version)
+
+    def _leave(self, played: Played) -> None:
+        """Let the reply go, and keep only what answers the op id again."""
+        played.answer()
+        if played.cell.recent.get(played.op) is played:
+            played.cell.recent[played.op] = Known(played.fingerprint, played.reply)
+
+    def _parcel_answered(self, turns: list[tuple[Played, Await] | None], answered: "asyncio.Future[Reply]") -> None:
+        reply = answered.result()
+        parts = reply.data if reply.status == 200 else []
+        for index, waiting in enumerate(turns):
+            if waiting is None:
+                continue
+            played, awaited = waiting
+            part = parts[index] if index < len(parts) else None
+            data = part[2] if part is not None and part[0] == 200 else None
+            if data is not None and awaited.then is not None:
+                self.spawn(self._gather_answer(played, awaited, data))
+            else:
+                self._fill(played, awaited, data)
+
+    def _parcel_late(self, turns: list[tuple[Played, Await] | None]) -> None:
+        """The receiver did not answer in time: reply without its part. The tell itself is safe."""
+        for waiting in turns:
+            if waiting is not None:
+                self._fill(*waiting, None)
+
+    async def _gather_answer(self, played: Played, awaited: Await, data: Any) -> None:
+        assert awaited.then is not None  # noqa: S101 - the caller has looked
+        try:
+            data = await self.router.gather(awaited.then, awaited.target.key, SYSTEM, first=data)
+        except Refusal:
+            data = None
+        self._fill(played, awaited, data)
+
+    def _fill(self, played: Played, awaited: Await, data: Any) -> None:
+        if awaited not in played.awaits:
+            return
+        played.reply.data[awaited.into] = data
+        played.awaits.remove(awaited)
+        if not played.awaits:
+            self._leave(played)
+
+
+def _part(reply: Reply, index: int) -> Reply:
+    """The reply to one tell, out of the reply to its parcel."""
+    parts = reply.data or []
+    if index >= len(parts):
+        return refused(Refusal("NOT_FOUND"))
+    status, version, data = parts[index]
+    return Reply(status, version, data)

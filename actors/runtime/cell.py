@@ -1,0 +1,182 @@
+"""An actor while it is awake: its state in memory, its mailbox, and the turns that wait for their commit."""
+
+from collections import deque
+from typing import Any, Protocol
+
+from actors.core import Actor, Gather
+from schemas.address import Address
+from schemas.messages import Reply, Request
+
+
+class Session(Protocol):
+    """The host's end of a link: where replies and news leave."""
+
+    def reply(self, number: int, reply: Reply) -> None: ...
+
+    def news(self, address: Address, version: int) -> None: ...
+
+
+class Delivery:
+    """One request that reached this host, and where its answer goes."""
+
+    __slots__ = ("born", "number", "request", "session", "tries")
+
+    def __init__(self, request: Request, session: Session, number: int, born: float) -> None:
+        self.request = request
+        self.session = session
+        self.number = number
+        self.born = born
+        self.tries = 0
+
+    def reply(self, reply: Reply) -> None:
+        self.session.reply(self.number, reply)
+
+
+class Await:
+    """A part of a reply that a tell's answer will fill in: tell `index` of the parcel to `target`."""
+
+    __slots__ = ("index", "into", "parcel", "target", "then")
+
+    def __init__(self, into: str, target: Address, parcel: str, index: int, then: Gather | None) -> None:
+        self.into = into
+        self.target = target
+        self.parcel = parcel
+        self.index = index
+        self.then = then
+
+    def pack(self) -> list[Any]:
+        return [self.into, self.target.kind, self.target.key, self.parcel, self.index]
+
+    @classmethod
+    def unpack(cls, packed: list[Any]) -> "Await":
+        into, kind, key, parcel, index = packed
+        return cls(into, Address(kind, key), parcel, index, None)
+
+
+class Played:
+    """One turn that was taken: what it replies, and whether that may leave already.
+
+    `reply.data` of a parcel is the list of its tells' replies. `rows` is the turn as the journal stores it.
+    """
+
+    __slots__ = (
+        "at",
+        "awaits",
+        "bytes",
+        "cell",
+        "effects",
+        "events",
+        "fingerprint",
+        "joined",
+        "length",
+        "op",
+        "origin",
+        "push",
+        "reply",
+        "reply_ready",
+        "turn",
+        "version",
+    )
+
+    def __init__(self, cell: "Cell", origin: Delivery | None, op: str, fingerprint: int) -> None:
+        self.cell = cell
+        self.origin = origin
+        self.op = op
+        self.fingerprint = fingerprint
+        self.version = 0
+        self.length = 0
+        self.at = 0
+        self.turn: dict[str, Any] = {}
+        self.push: dict[str, Any] | None = None
+        self.events: list[Any] = []
+        self.effects: Any = None
+        self.awaits: list[Await] = []
+        self.reply = Reply(200, 0, None)
+        self.reply_ready = False
+        self.bytes = 512
+        """About how much the turn adds to its group."""
+        self.joined: list[Delivery] | None = None
+
+    def stored(self) -> dict[str, Any]:
+        """What the journal keeps of the turn beside its events."""
+        if self.awaits:
+            return {**self.turn, "awaits": [awaited.pack() for awaited in self.awaits]}
+        return self.turn
+
+    def answer(self) -> None:
+        """Let the reply leave, to all who asked."""
+        self.reply_ready = True
+        if self.origin is not None:
+            self.origin.reply(self.reply)
+            self.origin = None
+        if self.joined:
+            for delivery in self.joined:
+                delivery.reply(self.reply)
+            self.joined = None
+
+
+class Known:
+    """What is kept of a turn that was committed and answered: enough to answer its op id again.
+
+    `awaits` names the parts of the reply that tells filled in: [[into, kind, key, parcel, index], ...]; it is empty when the
+    reply is whole.
+    """
+
+    __slots__ = ("awaits", "fingerprint", "reply")
+
+    def __init__(self, fingerprint: int, reply: Reply, awaits: Any = ()) -> None:
+        self.fingerprint = fingerprint
+        self.reply = reply
+        self.awaits = awaits
+
+
+class Cell:
+    """The place of one awake (or waking) actor in its host."""
+
+    __slots__ = (
+        "actor",
+        "address",
+        "awake",
+        "bucket",
+        "busy",
+        "checkpointed",
+        "checks_ops",
+        "complete",
+        "last_group",
+        "mailbox",
+        "pending",
+        "published",
+        "recent",
+        "slot",
+        "used_at",
+        "version",
+        "visible",
+        "watchers",
+    )
+
+    def __init__(self, address: Address, slot: str, bucket: int) -> None:
+        self.address = address
+        self.slot = slot
+        self.bucket = bucket
+        self.actor: Actor | None = None
+        self.version = 0
+        self.checkpointed = 0
+        self.awake = False
+        self.busy = False
+        self.complete = True
+        """Whether `recent` knows every op id the actor ever had."""
+        self.checks_ops = False
+        """Set after a stale op id reached the commit: from then on the journal is asked before the turn."""
+        self.recent: dict[str, Played | Known] = {}
+        self.pending = 0
+        self.last_group: Any = None
+        self.mailbox: deque[Delivery] = deque()
+        self.used_at = 0.0
+        self.watchers: set[Session] | None = None
+        self.visible = 0
+        self.published: Any = None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is under way, so that the actor may leave memory."""
+        return self.awake and not (self.busy or self.pending or self.mailbox)

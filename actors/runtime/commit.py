@@ -1,0 +1,410 @@
+"""Group commit: the turns of all actors of a host that are ready go into Postgres in one statement."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import structlog
+from pydantic_core import to_json
+
+from actors.core import Forget, Record, Remind, Tell
+from actors.runtime import faults, journal
+from actors.runtime.cell import Await, Cell, Delivery, Played
+from actors.runtime.database import OutcomeUnknown, Refused, Statements, UniqueConflict
+from actors.runtime.metrics import HostMetrics
+from schemas import limits
+from schemas.address import Address
+from schemas.messages import Reply, pack
+from schemas.problems import Refusal
+
+_log = structlog.get_logger("commit")
+
+GROUPS_WAITING_MAX = 20
+ATTEMPTS_MAX = 3
+
+
+class Parcel:
+    """The tells of one group to one actor, on their way."""
+
+    __slots__ = ("id", "tells", "to", "turns")
+
+    def __init__(self, parcel_id: str, to: Address) -> None:
+        self.id = parcel_id
+        self.to = to
+        self.tells: list[list[Any]] = []
+        self.turns: list[tuple[Played, Await] | None] = []
+
+
+class Late:
+    """A tell that its receiver refused: to be tried again later, or buried when its attempts are used up."""
+
+    __slots__ = ("attempts", "bucket", "delay_ms", "id", "reason", "tell", "to")
+
+    def __init__(
+        self, tell_id: str, to: Address, bucket: int, tell: list[Any], attempts: int, delay_ms: int, reason: str
+    ) -> None:
+        self.id = tell_id
+        self.to = to
+        self.bucket = bucket
+        self.tell = tell
+        self.attempts = attempts
+        self.delay_ms = delay_ms
+        self.reason = reason
+
+
+class Group:
+    """Turns that are committed together, and the replies that wait for it."""
+
+    __slots__ = ("bytes", "finished", "late", "parcels", "turns", "views", "waiting")
+
+    def __init__(self) -> None:
+        self.turns: list[Played] = []
+        self.waiting: list[tuple[Cell, Delivery, Reply]] = []
+        """Queries and refusals that have seen uncommitted state of the cell."""
+        self.views: list[tuple[Cell, int, Any]] = []
+        """Views to publish once the state they show is committed: the actor, its version, the view."""
+        self.finished: list[tuple[Cell, str]] = []
+        self.late: list[tuple[Cell, Late]] = []
+        self.bytes = 0
+        self.parcels: list[Parcel] = []
+
+    @property
+    def empty(self) -> bool:
+        return not (self.turns or self.waiting or self.views or self.finished or self.late)
+
+    @property
+    def full(self) -> bool:
+        return len(self.turns) >= limits.GROUP_ROWS_MAX or self.bytes >= limits.GROUP_BYTES_MAX
+
+    def without(self, lost: set[Cell]) -> tuple["Group", list[Delivery]]:
+        """The group less these actors, and the deliveries that must be taken anew."""
+        rest = Group()
+        again: list[Delivery] = []
+        for turn in self.turns:
+            if turn.cell not in lost:
+                rest.turns.append(turn)
+                continue
+            if turn.origin is not None:
+                again.append(turn.origin)
+            again.extend(turn.joined or ())
+        for cell, delivery, reply in self.waiting:
+            if cell in lost:
+                again.append(delivery)
+            else:
+                rest.waiting.append((cell, delivery, reply))
+        rest.views = [item for item in self.views if item[0] not in lost]
+        rest.finished = [item for item in self.finished if item[0] not in lost]
+        rest.late = [item for item in self.late if item[0] not in lost]
+        return rest, again
+
+    @property
+    def cells(self) -> set[Cell]:
+        return {turn.cell for turn in self.turns} | {cell for cell, _, _ in self.waiting}
+
+
+class GroupCommit:
+    """Gathers turns while the previous group is being committed; one group is under way at a time.
+
+    `on_committed` is called with each group that Postgres has acknowledged. `on_lost` is called with actors whose
+    memory no longer equals the truth, and with the deliveries that must be taken anew once they are awake again.
+    """
+
+    def __init__(
+        self,
+        statements: Statements,
+        *,
+        run: int,
+        bucket_of: Callable[[Address], int],
+        on_committed: Callable[[Group], None],
+        on_lost: Callable[[set[Cell], list[Delivery], Refusal | None, bool], None],
+        metrics: HostMetrics,
+    ) -> None:
+        self.statements = statements
+        self.run = run
+        self.bucket_of = bucket_of
+        self.on_committed = on_committed
+        self.on_lost = on_lost
+        self.metrics = metrics
+        self.gathering = Group()
+        self._sealed: list[Group] = []
+        self._wanted = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._parcels = 0
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether so much waits for Postgres already that more would only grow the delay."""
+        return len(self._sealed) >= GROUPS_WAITING_MAX
+
+    def add(self, turn: Played) -> None:
+        """Put a turn into the group that gathers."""
+        group = self.gathering
+        group.turns.append(turn)
+        group.bytes += turn.bytes
+        turn.cell.last_group = group
+        self.wake()
+        if group.full:
+            self._sealed.append(group)
+            self.gathering = Group()
+
+    def wake(self) -> None:
+        """There is something to commit."""
+        self._idle.clear()
+        self._wanted.set()
+
+    async def settled(self) -> None:
+        """Wait until nothing waits for a commit."""
+        await self._idle.wait()
+
+    async def run_forever(self) -> None:
+        """Commit group after group; returns never, ends by cancellation."""
+        while True:
+            await self._wanted.wait()
+            if self._sealed:
+                group = self._sealed.pop(0)
+            else:
+                group, self.gathering = self.gathering, Group()
+            if not self._sealed and self.gathering.empty:
+                self._wanted.clear()
+            if not group.empty:
+                await self._commit(group)
+            if not self._wanted.is_set():
+                self._idle.set()
+
+    async def _commit(self, group: Group) -> None:
+        for attempt in range(ATTEMPTS_MAX + 1):
+            if group.empty:
+                return
+            try:
+                await self._write(group)
+            except UniqueConflict as conflict:
+                lost = self._losers(group, conflict)
+                stale = conflict.constraint.endswith("history") or "version" in conflict.columns
+                _log.warning(
+                    "commit_conflict", constraint=conflict.constraint, actors=[str(cell.address) for cell in lost][:5]
+                )
+                self.metrics.conflicts.inc()
+                if not lost or attempt == ATTEMPTS_MAX:
+                    self._lose(group, group.cells, None, stale)
+                    return
+                for cell in lost:
+                    cell.checks_ops = True
+                group = self._lose(group, lost, None, stale)
+            except Refused as refused:
+                _log.error("commit_refused", reason=str(refused)[:500])
+                if len(group.turns) <= 1:
+                    self._lose(group, group.cells, Refusal("INTERNAL", "The change could not be stored."), False)
+                    return
+                await self._one_by_one(group)
+                return
+            except OutcomeUnknown as unknown:
+                _log.warning("commit_outcome_unknown", reason=unknown.message)
+                self.metrics.unknown_outcomes.inc()
+                self._lose_everything(group)
+                return
+            except (Refusal, faults.FaultInjected) as refusal:
+                _log.warning("commit_unavailable", reason=str(refusal))
+                self._lose_everything(group)
+                return
+            else:
+                self.on_committed(group)
+                return
+
+    async def _one_by_one(self, group: Group) -> None:
+        """Commit each actor by itself, so that the one that Postgres refuses harms nobody else."""
+        for cell in group.cells:
+            alone, _ = group.without(group.cells - {cell})
+            for turn in alone.turns:
+                turn.cell.last_group = alone
+            await self._commit(alone)
+
+    def _losers(self, group: Group, conflict: UniqueConflict) -> set[Cell]:
+        key = (conflict.columns.get("kind", ""), conflict.columns.get("key", ""))
+        return {turn.cell for turn in group.turns if tuple(turn.cell.address) == key}
+
+    def forget(self, cell: Cell) -> None:
+        """Take an actor whose state may be wrong out of every group that has not been sent yet."""
+        self._lose(Group(), {cell}, None, False)
+
+    def _lose(self, group: Group, lost: set[Cell], refusal: Refusal | None, stale: bool) -> Group:
+        """Take these actors out of this and every later group, and have their deliveries taken anew."""
+        rest, again = group.without(lost)
+        for index, sealed in enumerate(self._sealed):
+            self._sealed[index], more = sealed.without(lost)
+            again.extend(more)
+        self.gathering, more = self.gathering.without(lost)
+        again.extend(more)
+        for later in (*self._sealed, self.gathering):
+            for turn in later.turns:
+                turn.cell.last_group = later
+        for turn in rest.turns:
+            if turn.cell.last_group is group:
+                turn.cell.last_group = rest
+        self.on_lost(lost, again, refusal, stale)
+        return rest
+
+    def _lose_everything(self, group: Group) -> None:
+        lost = group.cells.union(self.gathering.cells, *(sealed.cells for sealed in self._sealed))
+        lost |= {cell for cell, _ in group.finished} | {cell for cell, _ in group.late}
+        self._lose(group, lost, None, False)
+
+    async def _write(self, group: Group) -> None:
+        statements = self._statements(group)
+        if faults.armed and await faults.pause("before_commit_send"):
+            raise Refusal("UNAVAILABLE")
+        if not statements:
+            return
+        with self.metrics.commit_seconds.time():
+            # Shielded: a commit that went out must be waited for, whatever happens to the task that asked for it.
+            await asyncio.shield(asyncio.ensure_future(self.statements.commit(statements)))
+        if faults.armed and await faults.pause("after_commit_send"):
+            raise OutcomeUnknown("fault")
+        self.metrics.commit_turns.observe(len(group.turns))
+
+    def _statements(self, group: Group) -> list[tuple[str, list[Any]]]:
+        statements: list[tuple[str, list[Any]]] = []
+        self._pack_parcels(group)
+        turns = group.turns
+        finished = [parcel for _, parcel in group.finished]
+        # Sorted, so that groups of different hosts take their locks in one order and cannot deadlock.
+        ordered = sorted(turns, key=lambda turn: (turn.cell.address, turn.version))
+        written = [turn for turn in ordered if turn.length]
+        if written or group.parcels or finished:
+            run = self.run
+            statements.append(
+                (
+                    journal.WRITE,
+                    [
+                        [turn.cell.address.kind for turn in written],
+                        [turn.cell.address.key for turn in written],
+                        [turn.version for turn in written],
+                        [turn.length for turn in written],
+                        [turn.op for turn in written],
+                        [turn.at for turn in written],
+                        [run] * len(written),
+                        [to_json(turn.stored()) for turn in written],
+                        [to_json(turn.events) for turn in written],
+                        [parcel.id for parcel in group.parcels],
+                        [self.bucket_of(parcel.to) for parcel in group.parcels],
+                        [parcel.to.kind for parcel in group.parcels],
+                        [parcel.to.key for parcel in group.parcels],
+                        [to_json(parcel.tells) for parcel in group.parcels],
+                        sorted(finished),
+                    ],
+                )
+            )
+        self._add_side_effects(statements, group)
+        return statements
+
+    def _pack_parcels(self, group: Group) -> None:
+        """Put all tells of the group to one actor into one parcel, in the order of their turns."""
+        group.parcels = []
+        open_parcels: dict[Address, Parcel] = {}
+        for turn in group.turns:
+            if not turn.effects:
+                continue
+            turn.awaits = []
+            for number, effect in enumerate(turn.effects):
+                if not isinstance(effect, Tell):
+                    continue
+                parcel = open_parcels.get(effect.to)
+                if parcel is None or len(parcel.tells) >= limits.PARCEL_TELLS_MAX:
+                    self._parcels += 1
+                    parcel = open_parcels[effect.to] = Parcel(f"parcel:{self.run}:{self._parcels}", effect.to)
+                    group.parcels.append(parcel)
+                # The op id of a tell comes from the turn, so a turn that is taken anew sends the same tell.
+                tell_op = f"{turn.cell.address}/{turn.version}/{number}"
+                awaited = (
+                    Await(effect.into, effect.to, parcel.id, len(parcel.tells), effect.then) if effect.into else None
+                )
+                if awaited is not None:
+                    turn.awaits.append(awaited)
+                parcel.tells.append([tell_op, effect.command.wire_name, effect.command.model_dump(mode="python")])
+                parcel.turns.append((turn, awaited) if awaited is not None else None)
+
+    def _add_side_effects(self, statements: list[tuple[str, list[Any]]], group: Group) -> None:
+        reminders: dict[tuple[Address, str], tuple[Played, Remind]] = {}
+        forgotten: list[tuple[Address, str]] = []
+        records: dict[str, list[Any]] = {}
+        for turn in group.turns:
+            for effect in turn.effects or ():
+                if isinstance(effect, Remind):
+                    reminders[turn.cell.address, effect.name] = (turn, effect)
+                elif isinstance(effect, Forget):
+                    reminders.pop((turn.cell.address, effect.name), None)
+                    forgotten.append((turn.cell.address, effect.name))
+                elif isinstance(effect, Record):
+                    records.setdefault(effect.table, []).append(dict(effect.row))
+        if forgotten:
+            statements.append(
+                (
+                    journal.FORGET,
+                    [list(column) for column in zip(*((a.kind, a.key, n) for a, n in forgotten), strict=True)],
+                )
+            )
+        if reminders:
+            rows = [
+                (
+                    address.kind,
+                    address.key,
+                    name,
+                    self.bucket_of(address),
+                    f"remind:{address}/{turn.version}/{name}",
+                    remind.at,
+                    remind.command.wire_name,
+                    to_json(remind.command.model_dump(mode="python")),
+                )
+                for (address, name), (turn, remind) in sorted(reminders.items())
+            ]
+            statements.append((journal.REMIND, _transposed(rows)))
+        for table, listed in sorted(records.items()):
+            statements.append((journal.RECORDS[table], [to_json(listed)]))
+        retried = [late for _, late in group.late if late.delay_ms >= 0]
+        buried = [late for _, late in group.late if late.delay_ms < 0]
+        if retried:
+            late_rows = [
+                (late.id, late.bucket, late.to.kind, late.to.key, late.attempts, late.delay_ms, to_json([late.tell]))
+                for late in retried
+            ]
+            statements.append((journal.RETRY, _transposed(late_rows)))
+        if buried:
+            dead_rows = [
+                (late.id, late.to.kind, late.to.key, to_json(late.tell), late.reason, late.attempts) for late in buried
+            ]
+            statements.append((journal.BURY, _transposed(dead_rows)))
+        due = _due_checkpoints(group)
+        if due:
+            statements.append(checkpoint_statement(due))
+
+
+def _due_checkpoints(group: Group) -> list[Cell]:
+    due = []
+    for cell in {turn.cell for turn in group.turns if turn.length}:
+        # Only a cell whose newest turn is in this group: its state in memory is the state after this commit.
+        if (
+            cell.actor is not None
+            and cell.last_group is group
+            and cell.actor.checkpoint_due(cell.version - cell.checkpointed)
+        ):
+            due.append(cell)
+    return due
+
+
+def checkpoint_statement(cells: Iterable[Cell]) -> tuple[str, list[Any]]:
+    """The statement that stores the present state of these actors."""
+    rows = []
+    for cell in sorted(cells, key=lambda cell: cell.address):
+        assert cell.actor is not None  # noqa: S101 - an awake cell has its actor
+        state = pack(cell.actor.pack_state())
+        if faults.armed and faults.point("checkpoint_half"):
+            state = state[: len(state) // 2]
+        checksum = hashlib.blake2b(state, digest_size=16).digest()
+        rows.append((cell.address.kind, cell.address.key, cell.version, cell.actor.state_version, checksum, state))
+        cell.checkpointed = cell.version
+    return journal.CHECKPOINT, _transposed(rows)
+
+
+def _transposed(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]

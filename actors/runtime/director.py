@@ -1,0 +1,209 @@
+"""The director: gives slots to hosts, notices their deaths, and moves slots when hosts come and go."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from actors.runtime.database import Database, Refused, Row, UniqueConflict
+from actors.runtime.directory import Route
+from actors.runtime.lastturn import read_last_turn
+from actors.runtime.placement import Placement
+from actors.runtime.router import Router
+from schemas.messages import pack
+from schemas.problems import Refusal
+
+_log = structlog.get_logger("director")
+
+LOOK_EVERY_S = 0.25
+MOVE_WITHIN_S = 10.0
+SPREAD_SLOTS_MAX = 32
+"""Slots moved in one look, so that spreading over a new host never stops the rest."""
+SHARED = "shared"
+
+_PREPARE = "INSERT INTO slot (slot) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
+_HOSTS = "SELECT run, name, endpoint, node, pid, pool, lease < now() AS expired FROM host WHERE NOT retired"
+_SLOTS = "SELECT slot, run FROM slot"
+_RETIRE = "UPDATE host SET retired = true WHERE run = $1"
+_GIVE = """
+UPDATE slot SET run = given.run, epoch = epoch + 1
+FROM unnest($1::text[], $2::integer[]) AS given (slot, run) WHERE slot.slot = given.slot
+"""
+_CRASHED = """
+INSERT INTO quarantine (kind, key, crashes) VALUES ($1, $2, ARRAY[now()])
+ON CONFLICT (kind, key) DO UPDATE SET
+    crashes = ARRAY(SELECT c FROM unnest(quarantine.crashes) c WHERE c > now() - interval '60 seconds') || now(),
+    since = CASE WHEN (SELECT count(*) FROM unnest(quarantine.crashes) c WHERE c > now() - interval '60 seconds') >= 2
+                 THEN now() ELSE quarantine.since END,
+    reason = 'its host crashed three times in a minute while it had its turn'
+"""
+
+
+class Director:
+    """One of these runs in a Greenroom. Its own death harms nothing that is established: Postgres keeps the table."""
+
+    def __init__(
+        self,
+        database: Database,
+        router: Router,
+        *,
+        node: str,
+        token: bytes,
+        start_dedicated: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self.database = database
+        self.router = router
+        self.node = node
+        self.token = token
+        self.start_dedicated = start_dedicated
+        self._watched: dict[int, asyncio.Task[None]] = {}
+        self._dead: set[int] = set()
+        self._look_now = asyncio.Event()
+        self.ready = asyncio.Event()
+        """Set while every shared slot has a living owner."""
+
+    async def prepare(self) -> None:
+        """Enter the shared slots, and retire runs of a former life: all their processes are gone."""
+        await self.database.execute(_PREPARE, Placement.shared_slots())
+        await self.database.execute("UPDATE host SET retired = true WHERE NOT retired AND lease < now()")
+
+    async def run_forever(self) -> None:
+        try:
+            while True:
+                try:
+                    await self._look()
+                except (Refusal, Refused, UniqueConflict) as refusal:
+                    _log.warning("director_waits", reason=str(refusal)[:200])
+                except Exception:
+                    _log.exception("director_failed")
+                self._look_now.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_EVERY_S):
+                        await self._look_now.wait()
+        finally:
+            for task in self._watched.values():
+                task.cancel()
+
+    async def _look(self) -> None:
+        rows = await self.database.fetch(_HOSTS)
+        dead = [row for row in rows if row["expired"] or row["run"] in self._dead]
+        for row in dead:
+            await self._retire(row)
+        alive = [row for row in rows if row not in dead]
+        self._watch(alive)
+        slots: dict[str, int | None] = {row["slot"]: row["run"] for row in await self.database.fetch(_SLOTS)}
+        await self._give_orphans(slots, alive)
+        await self._spread(slots, alive)
+        await self._settle_dedicated(slots, alive)
+
+    # -- death ----------------------------------------------------------------------------------------------------
+
+    def _watch(self, alive: list[Row]) -> None:
+        for row in alive:
+            if row["run"] not in self._watched and row["node"] == self.node:
+                self._watched[row["run"]] = asyncio.ensure_future(self._until_dead(row))
+
+    async def _until_dead(self, row: Row) -> None:
+        """Hold a connection to the host's socket: it ends with the process, at once."""
+        path = dict(part.split(":", 1) for part in row["endpoint"].split("|")).get("unix", "")
+        while path:
+            try:
+                reader, writer = await asyncio.open_unix_connection(path)
+                writer.write(len(pack(self.token)).to_bytes(4, "little") + pack(self.token))
+            except OSError:
+                # Nobody listens any more: the process is gone.
+                self._dead.add(row["run"])
+                self._look_now.set()
+                return
+            while await reader.read(65536):
+                pass
+            writer.close()
+
+    async def _retire(self, row: Row) -> None:
+        _log.warning("host_gone", host=row["name"], run=row["run"], expired=row["expired"])
+        await self.database.execute(_RETIRE, row["run"])
+        task = self._watched.pop(row["run"], None)
+        if task is not None:
+            task.cancel()
+        if row["run"] in self._dead:
+            await self._blame(row)
+        self._dead.discard(row["run"])
+
+    async def _blame(self, row: Row) -> None:
+        path = dict(part.split(":", 1) for part in row["endpoint"].split("|")).get("unix", "")
+        address = read_last_turn(Path(path + ".turn"))
+        if address is not None:
+            _log.error("host_crashed_in_turn", host=row["name"], actor=str(address))
+            await self.database.execute(_CRASHED, address.kind, address.key)
+
+    # -- slots ----------------------------------------------------------------------------------------------------
+
+    async def _give_orphans(self, slots: dict[str, int | None], alive: list[Row]) -> None:
+        """Slots without a living owner go to the shared hosts that are there, evenly, dedicated ones too: at once."""
+        runs = {row["run"] for row in alive}
+        pool = [row for row in alive if row["pool"] == SHARED]
+        orphans = [slot for slot, run in slots.items() if run not in runs]
+        if not orphans:
+            self.ready.set()
+            return
+        if not pool:
+            self.ready.clear()
+            return
+        load = {row["run"]: sum(run == row["run"] for run in slots.values()) for row in pool}
+        given: dict[str, int] = {}
+        for slot in orphans:
+            run = min(load, key=lambda run: load[run])
+            load[run] += 1
+            given[slot] = run
+        await self.database.execute(_GIVE, list(given), list(given.values()))
+        slots.update(given)
+        await self._refresh([row for row in pool if row["run"] in set(given.values())])
+        self.ready.set()
+
+    async def _spread(self, slots: dict[str, int | None], alive: list[Row]) -> None:
+        """Even out the shared slots: a host that has joined gets its share, a few slots at a time."""
+        pool = {row["run"]: row for row in alive if row["pool"] == SHARED}
+        if len(pool) < 2:
+            return
+        owned: dict[int, list[str]] = {run: [] for run in pool}
+        for slot, run in slots.items():
+            if run in owned and not Placement.is_dedicated(slot):
+                owned[run].append(slot)
+        richest = max(owned, key=lambda run: len(owned[run]))
+        poorest = min(owned, key=lambda run: len(owned[run]))
+        surplus = (len(owned[richest]) - len(owned[poorest])) // 2
+        if surplus >= 1:
+            await self.move(owned[richest][: min(surplus, SPREAD_SLOTS_MAX)], pool[richest], pool[poorest])
+            self._look_now.set()
+
+    async def _settle_dedicated(self, slots: dict[str, int | None], alive: list[Row]) -> None:
+        """A dedicated actor's slot moves to its own Ray actor as soon as that is up; until then a shared host serves it."""
+        by_run = {row["run"]: row for row in alive}
+        by_pool = {row["pool"]: row for row in alive}
+        for slot, run in slots.items():
+            if not Placement.is_dedicated(slot):
+                continue
+            home = by_pool.get(slot)
+            if home is None:
+                await self.start_dedicated(slot)
+            elif run is not None and run != home["run"] and run in by_run:
+                await self.move([slot], by_run[run], home)
+
+    async def move(self, slots: list[str], source: Row, target: Row) -> None:
+        """Move slots between living hosts: the old one finishes and stores what is under way, then the new one starts."""
+        reply = await self.router.tell_host(_route(source), "release", pack(slots), MOVE_WITHIN_S)
+        if reply.status != 200:
+            _log.warning("slots_not_moved", slots=len(slots), source=source["name"], reason=reply.data)
+            return
+        await self.database.execute(_GIVE, slots, [target["run"]] * len(slots))
+        await self._refresh([target, source])
+        _log.info("slots_moved", slots=len(slots), source=source["name"], target=target["name"])
+
+    async def _refresh(self, rows: list[Row]) -> None:
+        await asyncio.gather(*(self.router.tell_host(_route(row), "refresh", pack([]), 1.0) for row in rows))
+
+
+def _route(row: Row) -> Route:
+    return Route(row["run"], row["endpoint"], row["node"], row["name"])

@@ -1,0 +1,341 @@
+"""Takes turns: a known op id is answered again; else consult, decide, apply, and into the next group commit."""
+
+import asyncio
+import functools
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Protocol
+
+import structlog
+from pydantic import ValidationError
+
+from actors.catalog import Catalog
+from actors.core import Command, Consult, Query, Record, Turn, admit, decide, pack_event, pack_fields
+from actors.runtime import faults
+from actors.runtime.answers import Answers, refused
+from actors.runtime.cell import Cell, Delivery, Known, Played
+from actors.runtime.commit import GroupCommit, Late
+from actors.runtime.content import ContentStore
+from actors.runtime.lease import Lease
+from actors.runtime.metrics import HostMetrics
+from actors.runtime.ops import OpFinder
+from actors.runtime.router import Router
+from actors.runtime.topics import merged_push
+from actors.runtime.waker import known
+from schemas import limits
+from schemas.address import Address
+from schemas.messages import COMMAND, QUERY, SYSTEM, Reply, Request, unpack
+from schemas.problems import Refusal
+from schemas.settings import Settings
+
+_log = structlog.get_logger("turns")
+
+RETRY_FIRST_MS = 1_000
+RETRY_MAX_MS = 60_000
+
+
+class Floor(Protocol):
+    """What turns need of the host they are taken in."""
+
+    def lives(self, cell: Cell) -> bool: ...
+
+    def redeliver(self, deliveries: list[Delivery]) -> None: ...
+
+    def drain(self, cell: Cell) -> None: ...
+
+    def failed(self, cell: Cell, delivery: Delivery) -> None: ...
+
+    def spawn(self, work: Any) -> None: ...
+
+
+@dataclass(slots=True)
+class Decision:
+    """A command on its way to being decided."""
+
+    cell: Cell
+    delivery: Delivery
+    command: Command[Any]
+    turn: Turn
+    right: str
+    fingerprint: int
+
+
+class Turns:
+    """The turns of all actors of one host."""
+
+    def __init__(
+        self,
+        floor: Floor,
+        *,
+        settings: Settings,
+        catalog: Catalog,
+        content: ContentStore,
+        lease: Lease,
+        commits: GroupCommit,
+        answers: Answers,
+        ops: OpFinder,
+        router: Router,
+        secret: bytes,
+        metrics: HostMetrics,
+        mark_turn: Callable[[Address | None], None],
+    ) -> None:
+        self.floor = floor
+        self.settings = settings
+        self.catalog = catalog
+        self.content = content
+        self.lease = lease
+        self.commits = commits
+        self.answers = answers
+        self.ops = ops
+        self.router = router
+        self.secret = secret
+        self.metrics = metrics
+        self.mark_turn = mark_turn
+
+    def turn(self, cell: Cell, request: Request) -> Turn:
+        """What a decision or an answer of this actor may know now."""
+        return Turn(
+            caller=request.caller,
+            at=self.lease.now_ms(),
+            content=self.content.current,
+            op=request.op,
+            seed=secrets.randbits(63),
+            secret=self.secret,
+            key=cell.address.key,
+        )
+
+    # -- commands -------------------------------------------------------------------------------------------------
+
+    def command(self, cell: Cell, delivery: Delivery) -> None:
+        """Take the turn of one command, or answer its op id again. Raises Refusal."""
+        request = delivery.request
+        fingerprint = _fingerprint(request)
+        before = cell.recent.get(request.op)
+        if before is not None:
+            self.answers.again(cell, before, delivery, fingerprint)
+            return
+        if faults.armed:
+            faults.point("before_validate")
+        message = self.catalog.kind(cell.address.kind).command(request.name)
+        right = admit(message, cell.address.key, request.caller)
+        command = message.model_validate(unpack(request.data))
+        decision = Decision(cell, delivery, command, self.turn(cell, request), right, fingerprint)
+        if cell.checks_ops and not request.caller.internal:
+            cell.busy = True
+            self.floor.spawn(self._look_first(decision))
+        else:
+            self._consult(decision)
+
+    async def _look_first(self, decision: Decision) -> None:
+        """Ask the journal for the op id before the turn: this actor was sent stale ones before."""
+        cell = decision.cell
+        try:
+            found = await self.ops.find(cell.address, decision.turn.op)
+        except Refusal as refusal:
+            step = functools.partial(self.answers.refuse, cell, decision.delivery, refusal)
+        else:
+            if found is not None:
+                step = functools.partial(
+                    self.answers.again, cell, known(*found), decision.delivery, decision.fingerprint
+                )
+            else:
+                step = functools.partial(self._consult, decision)
+        self._go_on(decision, step)
+
+    def _consult(self, decision: Decision) -> None:
+        command, cell = decision.command, decision.cell
+        consult = None
+        if type(command).consults is not Command.consults:
+            assert cell.actor is not None  # noqa: S101 - awake
+            if not command.creates and not cell.actor.exists():
+                raise Refusal(cell.actor.unknown)
+            consult = command.consults(cell.actor, decision.turn)
+        if consult is None:
+            self._decide(decision)
+            return
+        cell.busy = True
+        decision.turn.consulted = True
+        asked = self.router.ask(
+            consult.of,
+            QUERY if isinstance(consult.command, Query) else COMMAND,
+            consult.command.wire_name,
+            pack_fields(consult.command),
+            caller=SYSTEM,
+            op=f"{cell.address}/{decision.turn.op}",
+            timeout_s=min(consult.within_s, self.settings.consult_timeout_s),
+        )
+        asked.add_done_callback(functools.partial(self._consulted, decision, consult))
+
+    def _consulted(self, decision: Decision, consult: Consult, answered: "asyncio.Future[Reply]") -> None:
+        reply = answered.result()
+        if reply.status == 200:
+            decision.turn.answer = reply
+        else:
+            self.metrics.unanswered_consults.labels(consult.of.kind).inc()
+        # The time of the turn is when it is decided, not when the question went out.
+        decision.turn.at = self.lease.now_ms()
+        self._go_on(decision, functools.partial(self._decide, decision))
+
+    def _go_on(self, decision: Decision, step: Callable[[], None]) -> None:
+        """Continue after waiting, if the actor is still awake here; then let its mailbox go on."""
+        cell, delivery = decision.cell, decision.delivery
+        cell.busy = False
+        if not self.floor.lives(cell):
+            self.floor.redeliver([delivery])
+            return
+        try:
+            step()
+        except Refusal as refusal:
+            self.answers.refuse(cell, delivery, refusal)
+        except Exception:
+            self.floor.failed(cell, delivery)
+        self.floor.drain(cell)
+
+    def _decide(self, decision: Decision) -> None:
+        if self.commits.overloaded:
+            self.answers.overloaded(decision.delivery)
+            return
+        cell, turn = decision.cell, decision.turn
+        actor = cell.actor
+        assert actor is not None  # noqa: S101 - awake
+        self.mark_turn(cell.address)
+        outcome = decide(decision.command, actor, turn)
+        self.mark_turn(None)
+        if faults.armed:
+            faults.point("after_decide")
+        self.metrics.turns.labels(cell.address.kind, "ok").inc()
+        if not outcome.events:
+            self.answers.later(cell, decision.delivery, Reply(200, cell.version, outcome.reply), look_back=True)
+            return
+        if decision.right not in ("internal", "owner", "anyone"):
+            outcome.others.append(_audit(decision))
+        played = Played(cell, decision.delivery, turn.op, decision.fingerprint)
+        played.events = [pack_event(event) for event in outcome.events]
+        played.effects = outcome.others
+        played.push = merged_push(outcome.events) if actor.pushes == "turn" else None
+        played.turn = self._told(decision, outcome.reply)
+        played.bytes = 512 + 2 * len(decision.delivery.request.data)
+        self._enter(cell, played, turn, Reply(200, cell.version + len(played.events), outcome.reply))
+
+    def _told(self, decision: Decision, reply: dict[str, Any]) -> dict[str, Any]:
+        """What the journal keeps of the turn: who asked what, under which content, and what was answered."""
+        turn, request = decision.turn, decision.delivery.request
+        told: dict[str, Any] = {
+            "command": request.name,
+            "caller": request.caller.user or "greenroom",
+            "data": unpack(request.data),
+            "content": turn.content.version,
+            "reply": reply,
+            "fingerprint": decision.fingerprint,
+        }
+        if turn.consulted:
+            told["consulted"] = list(turn.answer) if turn.answer is not None else None
+        if decision.right not in ("internal", "owner", "anyone"):
+            told["role"] = decision.right
+        return told
+
+    def _enter(self, cell: Cell, played: Played, turn: Turn, reply: Reply) -> None:
+        """The actor has had the turn's events: remember its op id, and hand it to the commit."""
+        played.version = cell.version + 1
+        played.length = len(played.events)
+        played.at = turn.at
+        played.reply = reply
+        if turn.seed_used:
+            played.turn["seed"] = turn.seed
+        cell.version += played.length
+        cell.pending += 1
+        recent = cell.recent
+        recent[played.op] = played
+        if len(recent) > limits.OPS_REMEMBERED_MAX:
+            oldest = next(iter(recent))
+            if isinstance(recent[oldest], Known):
+                del recent[oldest]
+                cell.complete = False
+        self.commits.add(played)
+
+    # -- parcels --------------------------------------------------------------------------------------------------
+
+    def parcel(self, cell: Cell, delivery: Delivery) -> None:
+        """Play all tells of a parcel as one turn. A tell that is refused is tried again later, by itself."""
+        request = delivery.request
+        before = cell.recent.get(request.op)
+        if before is not None:
+            self.answers.again(cell, before, delivery, 0)
+            return
+        kind = self.catalog.kind(cell.address.kind)
+        actor = cell.actor
+        assert actor is not None  # noqa: S101 - awake
+        tells, attempts = unpack(request.data)
+        turn = self.turn(cell, request)
+        self.mark_turn(cell.address)
+        played = Played(cell, delivery, request.op, 0)
+        replies: list[list[Any]] = []
+        told: list[list[str]] = []
+        effects: list[Any] = []
+        events: list[Any] = []
+        for tell in tells:
+            turn.op, name, fields = tell
+            try:
+                command = kind.command(name).model_validate(fields, strict=False)
+                outcome = decide(command, actor, turn)
+            except (Refusal, ValidationError) as refusal:
+                replies.append(list(self._tell_refused(cell, tell, attempts, refusal)))
+                continue
+            events.extend(outcome.events)
+            effects.extend(outcome.others)
+            replies.append([200, cell.version + len(events), outcome.reply])
+            told.append([turn.op, name])
+        self.mark_turn(None)
+        if faults.armed:
+            faults.point("after_decide")
+        played.events = [pack_event(event) for event in events]
+        played.effects = effects
+        played.push = merged_push(events) if actor.pushes == "turn" else None
+        played.turn = {
+            "command": "parcel",
+            "caller": "greenroom",
+            "content": turn.content.version,
+            "tells": told,
+            "reply": replies,
+            "fingerprint": 0,
+        }
+        played.bytes = 256 * (1 + len(tells))
+        self.metrics.turns.labels(cell.address.kind, "ok").inc(len(told))
+        self.commits.gathering.finished.append((cell, request.op))
+        self._enter(cell, played, turn, Reply(200, cell.version + len(events), replies))
+        if faults.armed:
+            faults.point("receiver_applied_before_ack")
+
+    def _tell_refused(self, cell: Cell, tell: list[Any], attempts: int, refusal: Exception) -> Reply:
+        """Try a refused tell again later, or bury it: its sender's effect must not get lost in silence."""
+        attempts += 1
+        reason = refusal.code if isinstance(refusal, Refusal) else "INVALID"
+        delay_ms = min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (attempts - 1))
+        if attempts >= self.settings.tell_attempts_max:
+            _log.error("tell_buried", actor=str(cell.address), tell=tell[0], name=tell[1], reason=reason)
+            self.metrics.dead_letters.labels(cell.address.kind).inc()
+            delay_ms = -1
+        late = Late(tell[0], cell.address, cell.bucket, tell, attempts, delay_ms, reason)
+        self.commits.gathering.late.append((cell, late))
+        return refused(refusal if isinstance(refusal, Refusal) else Refusal("INVALID", str(refusal)[:200]))
+
+
+def _audit(decision: Decision) -> Record:
+    """The line of the audit log for a call that a role admitted."""
+    request = decision.delivery.request
+    row = {
+        "at": decision.turn.at,
+        "actor": request.caller.user,
+        "role": decision.right,
+        "action": f"{request.kind}.{request.name}",
+        "target": str(decision.cell.address),
+        "detail": unpack(request.data),
+    }
+    return Record("audit", row)
+
+
+def _fingerprint(request: Request) -> int:
+    digest = blake2b(request.data, digest_size=6, key=request.name.encode()[:64]).digest()
+    return int.from_bytes(digest, "big")
