@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal, Self
 
 from aiohttp import hdrs, web
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import to_json
 
 from actors.times import milliseconds
@@ -51,7 +51,13 @@ DeviceId = Annotated[SecretStr, Field(min_length=DEVICE_CHARS_MIN, max_length=DE
 RefreshToken = Annotated[SecretStr, Field(min_length=1, max_length=TOKEN_CHARS_MAX)]
 
 
-class Credentials(Shape):
+class Secretive(Shape):
+    """A body that holds a secret: not even an error repeats what was sent."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+
+class Credentials(Secretive):
     """What register and upgrade take."""
 
     username: Username
@@ -59,7 +65,7 @@ class Credentials(Shape):
     email: Email | None = None
 
 
-class Login(Shape):
+class Login(Secretive):
     username: Annotated[str, Field(min_length=1, max_length=LOGIN_NAME_CHARS_MAX)] | None = None
     email: Annotated[str, Field(min_length=1, max_length=LOGIN_NAME_CHARS_MAX)] | None = None
     password: TriedPassword
@@ -71,11 +77,11 @@ class Login(Shape):
         return self
 
 
-class Guest(Shape):
+class Guest(Secretive):
     device_id: DeviceId
 
 
-class Refresh(Shape):
+class Refresh(Secretive):
     refresh_token: RefreshToken
 
 

@@ -51,8 +51,11 @@ class Key:
     private: rsa.RSAPrivateKey
     active_at: int
     expires_at: int | None
-
     public: rsa.RSAPublicKey
+
+    @classmethod
+    def of(cls, kid: str, private: rsa.RSAPrivateKey, active_at: int = 0, expires_at: int | None = None) -> "Key":
+        return cls(kid, private, active_at, expires_at, private.public_key())
 
     def verifies(self, now_ms: int) -> bool:
         return self.expires_at is None or self.expires_at > now_ms
@@ -61,8 +64,8 @@ class Key:
 class Keys:
     """The keys a gateway signs and verifies with, as they were last read from Postgres."""
 
-    def __init__(self) -> None:
-        self._keys: dict[str, Key] = {}
+    def __init__(self, keys: Iterable[Key] = ()) -> None:
+        self._keys: dict[str, Key] = {key.kid: key for key in keys}
 
     def __contains__(self, kid: str) -> bool:
         return kid in self._keys
@@ -73,7 +76,7 @@ class Keys:
         for row in await store.signing_keys(sql):
             known = self._keys.get(row["kid"])
             private = known.private if known is not None else await asyncio.to_thread(_private, row["private_pem"])
-            keys[row["kid"]] = Key(row["kid"], private, row["active_at"], row["expires_at"], private.public_key())
+            keys[row["kid"]] = Key.of(row["kid"], private, row["active_at"], row["expires_at"])
         self._keys = keys
 
     def sign(self, user_id: str, session_id: str, roles: Iterable[str], now_ms: int) -> str:
