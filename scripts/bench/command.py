@@ -61,7 +61,7 @@ def bench(
     plan = QUICK if quick else Plan()
     if rounds is not None:
         plan = replace(plan, rounds=rounds)
-    wanted = _wanted(only)
+    wanted = wanted_figures(only)
     console = Console(stderr=True, quiet=as_json_)
     if load_of_others() > _BUSY:
         console.print(f"[yellow]{load_of_others():.1f} cores are busy already: expect a wide spread[/]")
@@ -98,7 +98,8 @@ class _Run:
     serving: Callable[[], AbstractAsyncContextManager[Server]]
 
 
-def _wanted(only: str | None) -> set[str]:
+def wanted_figures(only: str | None) -> set[str]:
+    """The keys of the figures asked for, by key or number."""
     keys = [goal.key for goal in GOALS]
     if only is None:
         return set(keys)
