@@ -18,8 +18,9 @@ STOP_TIMEOUT_S = 10.0
 class EmbeddedRedis:
     """`await start()` gives the URL; nothing in here is the truth, so that a broken file is set aside, not mourned."""
 
-    def __init__(self, folder: DataFolder) -> None:
+    def __init__(self, folder: DataFolder, *, server: str | None = None) -> None:
         self.folder = folder
+        self.server = server or redis_server()
         self.data = folder.path / "redis"
         self.child: Child | None = None
 
@@ -72,7 +73,7 @@ class EmbeddedRedis:
             "maxmemory-policy": "volatile-lru",
             "daemonize": "no",
         }
-        return [redis_server(), *(part for name, value in options.items() for part in (f"--{name}", value))]
+        return [self.server, *(part for name, value in options.items() for part in (f"--{name}", value))]
 
 
 def redis_server() -> str:

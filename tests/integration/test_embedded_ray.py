@@ -16,9 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from schemas.settings import PROJECT
+from schemas.settings import PROJECT, Settings
 from scripts.embedded.folder import DataFolder
 from scripts.embedded.raycluster import RayHead
+from scripts.embedded.servers import Servers
 
 POLL_S = 0.05
 
@@ -145,6 +146,20 @@ async def test_two_heads_run_side_by_side_on_loopback_behind_their_tokens(place:
         finally:
             await asyncio.gather(first.stop(), second.stop())
         assert not alive(started)
+
+
+async def test_a_head_whose_tables_died_ends_at_once_and_starts_anew(place: Path) -> None:
+    async with Servers(Settings(data=place / "data", dashboard=False, database_url="x", redis_url="x")) as servers:
+        watching = asyncio.create_task(servers.watch())
+        (tables,) = [one for one in family() if one.name() == "gcs_server"]
+        started = family()
+        tables.kill()
+        assert "Ray's head ended" in await asyncio.wait_for(watching, 20)
+        assert servers.ray is not None
+        await servers.ray.stop()
+        assert not alive(started)
+        address = await servers.ray.start()
+        assert await drive(address, servers.endpoints.environment) == (0, "0 1\n")
 
 
 async def test_nothing_of_ray_outlives_a_killed_supervisor(place: Path) -> None:
