@@ -133,7 +133,7 @@ async def _populate(
     world.began = time.monotonic()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         watcher = Client(url, session=session)
-        await watcher.guest("demo-watcher")
+        await watcher.guest("demo-watcher-screen")
         try:
             async with asyncio.timeout(seconds), watcher.connect() as connection, asyncio.TaskGroup() as group:
                 for board in boards:

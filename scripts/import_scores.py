@@ -196,7 +196,10 @@ def _json_bytes(item: dict[str, Any]) -> int:
 async def trusted_client(
     url: str, token: str | None, username: str | None, password: str | None
 ) -> AsyncIterator[Client]:
-    """A client that may award: by token, or logged in; an administrator without the role `server` takes it first."""
+    """A client that may award (role `server` or `admin`): by token, or logged in.
+
+    Import with one account only: op ids count once for each caller.
+    """
     tokens = Tokens(access_token=token) if token else None
     async with Client(url, tokens=tokens, backoff=_PATIENT, deadline_s=_BATCH_DEADLINE_S) as client:
         if not token:
@@ -206,10 +209,6 @@ async def trusted_client(
                     "(GREENROOM_ADMIN_USERNAME and GREENROOM_ADMIN_PASSWORD)"
                 )
             await client.login(username, password)
-            roles = (client.tokens.claims if client.tokens else {}).get("roles", [])
-            if "server" not in roles and "admin" in roles:
-                await client.admin.grant(client.user_id, "server")
-                await client.login(username, password)
         yield client
 
 
