@@ -66,15 +66,19 @@ async def folder(data: Path) -> AsyncIterator[DataFolder]:
 @contextmanager
 def supervisor(data: Path) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(SUPERVISOR), str(data)], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(SUPERVISOR), str(data)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     assert process.stdout is not None
     try:
         database_url, redis_url = json.loads(process.stdout.readline())
         yield process, database_url, redis_url
     finally:
-        process.kill()
-        process.wait()
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
         process.stdout.close()
 
 
