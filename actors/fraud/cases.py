@@ -18,7 +18,7 @@ from actors.core import (
     Tell,
     Turn,
 )
-from actors.fraud.state import CaseFile, Fraudwatch
+from actors.fraud.state import CaseFile, Fraudwatch, detector_of_case
 from actors.leaderboard.gathers import answers
 from actors.player.inbox import Notify
 from schemas import limits
@@ -43,16 +43,16 @@ class ConfirmCase(Command[Fraudwatch]):
     public = True
     callers = MODERATORS
 
-    id: Key
+    case_id: Key
     reason: Text | None = None
 
     def decide(self, detector: Fraudwatch, turn: Turn) -> Effects:
-        case = _case(detector, self.id)
+        case = _case(detector, self.case_id)
         if case.status == "confirmed":
             return case.shown()
         if case.status != "open":
             raise Rejected("case_closed", f"The case was {case.status} by {case.by}.")
-        confirmed = CaseConfirmed(case=self.id, by=turn.caller.user, reason=self.reason or "", at=turn.at)
+        confirmed = CaseConfirmed(case=self.case_id, by=turn.caller.user, reason=self.reason or "", at=turn.at)
         yield confirmed
         return {**case.shown(), "status": "confirmed", "by": confirmed.by, "reason": confirmed.reason}
 
@@ -79,19 +79,19 @@ class DismissCase(Command[Fraudwatch]):
     public = True
     callers = MODERATORS
 
-    id: Key
+    case_id: Key
     reason: Text
 
     def decide(self, detector: Fraudwatch, turn: Turn) -> Effects:
-        case = _case(detector, self.id)
+        case = _case(detector, self.case_id)
         by = turn.caller.user
         if case.status == "dismissed":
             return case.shown()
-        yield CaseDismissed(case=self.id, player=case.player, by=by, reason=self.reason, at=turn.at)
+        yield CaseDismissed(case=self.case_id, player=case.player, by=by, reason=self.reason, at=turn.at)
         if case.outcome != "flagged":
             row = {"user_id": case.player, "standing": "clear", "until": None, "reason": self.reason}
             yield Record("sanction", {**row, "by": by, "at": turn.at})
-        yield Tell(player_address(case.player), Notify(template="case_dismissed", data={"case": self.id}))
+        yield Tell(player_address(case.player), Notify(template="case_dismissed", data={"case": self.case_id}))
         return {**case.shown(), "status": "dismissed", "by": by, "reason": self.reason}
 
 
@@ -144,16 +144,30 @@ class Pardoned(Event[Fraudwatch]):
         _clear(detector, self.player, None)
 
 
-class Case(Query[Fraudwatch]):
-    """A case with its incidents."""
+class CaseHere(Query[Fraudwatch]):
+    """A case of this detector with its incidents."""
 
+    case_id: Key
+
+    def answer(self, detector: Fraudwatch, turn: Turn) -> dict[str, Any]:
+        return _case(detector, self.case_id).shown()
+
+
+class Case(Gather):
+    """A case with its incidents, from the detector that holds it."""
+
+    kind = "fraud"
     public = True
     callers = MODERATORS
 
-    id: Key
+    case_id: Key
 
-    def answer(self, detector: Fraudwatch, turn: Turn) -> dict[str, Any]:
-        return _case(detector, self.id).shown()
+    def gather(self, key: str, caller: Caller, content: Content, first: Any = None) -> Rounds:
+        detector = detector_of_case(self.case_id)
+        if detector not in [Address("fraud", str(number)) for number in range(content.fraud.detectors)]:
+            raise Rejected("case_unknown", f"There is no case {self.case_id!r}.")
+        [case] = answers((yield [Ask(detector, CaseHere(case_id=self.case_id))]))
+        return case
 
 
 class CasesHere(Query[Fraudwatch]):

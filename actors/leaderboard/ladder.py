@@ -83,6 +83,8 @@ class Ladder:
         self._keys[subject] = new
         if name != subject:
             self._names[subject] = name
+        elif subject in self._names:
+            del self._names[subject]
         self._order.add(new)
 
     def score_of(self, key: bytes) -> tuple[int, int]:
@@ -95,21 +97,14 @@ class Ladder:
         return [self._row(key) for key in self._order.islice(max(0, start), stop)]
 
     def pack(self) -> list[Any]:
-        """Columns: subjects, names (empty where it is the subject), scores, times; best first."""
-        subjects, names, scores, times = [], [], [], []
-        for score, reached, subject, name in map(self._row, self._order):
-            subjects.append(subject)
-            names.append("" if name == subject else name)
-            scores.append(score)
-            times.append(reached)
-        return [self.high_first, subjects, names, scores, times]
+        """Sort keys in order, and the names that differ from their subjects: no work for each entry but a copy."""
+        return [self.high_first, list(self._order), list(self._names), list(self._names.values())]
 
     @classmethod
     def unpack(cls, packed: list[Any]) -> "Ladder":
-        high_first, subjects, names, scores, times = packed
+        high_first, keys, subjects, names = packed
         ladder = cls(high_first=high_first)
-        keys = list(map(ladder.key, scores, times, subjects))
-        ladder._keys = dict(zip(subjects, keys, strict=True))
-        ladder._names = {subject: name for subject, name in zip(subjects, names, strict=True) if name}
         ladder._order = SortedList(keys)
+        ladder._keys = {key[_HEAD:].decode(): key for key in keys}
+        ladder._names = dict(zip(subjects, names, strict=True))
         return ladder
