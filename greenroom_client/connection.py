@@ -31,6 +31,8 @@ _SETTLED_AFTER_S = 5.0
 _FRAME_BYTES_MAX = 16 << 20
 _FRAMES = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
+_TOO_MANY_CONNECTIONS = "too_many_connections"
+
 # After these the same connection attempt would end the same way; after any other code a new socket may do better.
 _FATAL_CLOSES: dict[int, tuple[type[GreenroomError], str]] = {
     1002: (Invalid, "protocol_violated"),
@@ -39,7 +41,7 @@ _FATAL_CLOSES: dict[int, tuple[type[GreenroomError], str]] = {
     1008: (Unauthenticated, "token_not_accepted"),
     1009: (Invalid, "frame_too_large"),
     4403: (Forbidden, "banned"),
-    4429: (RateLimited, "too_many_connections"),
+    4429: (RateLimited, _TOO_MANY_CONNECTIONS),
 }
 
 
@@ -81,6 +83,7 @@ class Connection:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._opened = asyncio.Event()
         self._ended: GreenroomError | None = None
+        self._last_words: GreenroomError | None = None
         self._reconnect_hint_s: float | None = None
         self._life: asyncio.Task[None] | None = None
 
@@ -196,7 +199,7 @@ class Connection:
             try:
                 await self._live_through_one_socket()
             except GreenroomError as error:
-                if not error.worth_repeating and not isinstance(error, RateLimited):
+                if not error.worth_repeating and (error.status != 429 or error.code == _TOO_MANY_CONNECTIONS):
                     self._end(error)
             if self._ended is None:
                 attempt = 0 if time.monotonic() - began > _SETTLED_AFTER_S else attempt + 1
@@ -223,7 +226,8 @@ class Connection:
             await self._talk(socket)
         if socket.close_code in _FATAL_CLOSES:
             kind, code = _FATAL_CLOSES[socket.close_code]
-            self._end(kind(f"the server closed the connection with {socket.close_code}", code=code))
+            self._end(self._last_words or kind(f"the server closed the connection: {socket.close_code}", code=code))
+        self._last_words = None
 
     async def _welcomed(self, socket: aiohttp.ClientWebSocketResponse) -> Json:
         async for message in socket:
@@ -306,6 +310,8 @@ class Connection:
                 subscription.end(_error(frame, None))
             else:
                 subscription.pushed(frame)
+        elif frame.get("type") == "error":
+            self._last_words = _error(frame, None)
 
     def _end(self, error: GreenroomError, *, gracefully: bool = False) -> None:
         self._ended = error

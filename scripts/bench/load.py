@@ -137,6 +137,8 @@ class Asking(Socket):
 
     def template(self, slot: int, key: str) -> list[bytes]:
         job = self.load.job
+        if job.mode == "ping":
+            return [self.load.pack({"type": "ping", "id": f"{slot}"})]
         frame = {"type": job.mode, "id": f"{slot}", "kind": job.kind, "key": key, "name": job.name, "data": job.data}
         return self.load.pack(frame | ({"op": _OP_MARK} if job.mode == "command" else {})).split(_OP_MARK.encode())
 
@@ -222,6 +224,7 @@ class Holding(Socket):
 _SOCKETS: dict[str, type[Socket]] = {
     "command": Asking,
     "query": Asking,
+    "ping": Asking,
     "flow": Flow,
     "listen": Listening,
     "hold": Holding,

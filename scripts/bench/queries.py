@@ -22,7 +22,10 @@ async def measure(server: Server, accounts: Accounts, results: Results, wanted: 
         results.add("6a", light.per_second / echo.per_second, **_details(light, echo, limit))
     if "6b" in wanted:
         top = await _queries(server, accounts, seconds, [["main"]], _TOP)
-        results.add("6b", top.per_second / echo.per_second, **_details(top, echo, limit))
+        pings = await _queries(server, accounts, seconds, [["-"]], {"mode": "ping"})
+        details = _details(top, echo, limit)
+        ratio = {"pings a second": pings.per_second, "pings against the echo": pings.per_second / echo.per_second}
+        results.add("6b", top.per_second / echo.per_second, **details, **ratio)
 
 
 async def _queries(

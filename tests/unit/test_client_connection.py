@@ -255,13 +255,16 @@ async def test_a_ban_ends_the_connection_and_everything_that_waits_on_it() -> No
     async def ban(door: Door, socket: web.WebSocketResponse, frame: Frame) -> Frame | None:
         if frame["type"] == "subscribe":
             return {"meta": {"code": 200, "id": frame["id"], "topic": "player:me", "seq": 1}, "type": "subscribed"}
+        problem = {"code": "BANNED", "message": "no", "requestId": "req_9"}
+        await socket.send_json({"meta": {"code": 403}, "type": "error", "error": problem})
         await socket.close(code=4403)
         return None
 
     async with connected(ban) as (door, connection):
         subscription = await connection.subscribe("player:me")
-        with pytest.raises(Forbidden):
+        with pytest.raises(Forbidden) as ban_told:
             await connection.command("player", "me", "play")
+        assert (ban_told.value.code, ban_told.value.request_id) == ("BANNED", "req_9")
         with pytest.raises(Forbidden):
             await anext(subscription)
         with pytest.raises(Forbidden):
