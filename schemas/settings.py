@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parents[1]
 PREFIX = "GREENROOM_"
+ENV_FILES = (PROJECT / ".env", Path(".env"))
 
 Placement = Literal["dedicated", "shared"]
 LinkKind = Literal["direct", "ray"]
@@ -23,7 +24,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_file=(PROJECT / ".env", ".env"),
+        env_file=ENV_FILES,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -142,6 +143,12 @@ def unknown_names(environment: Mapping[str, str]) -> list[str]:
     """Variables that look like settings and are none: most likely misspelt."""
     known = set(setting_names().values())
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+
+
+def exposed_files() -> list[Path]:
+    """The `.env` files that others on this machine may read; what holds secrets should have mode 0600."""
+    files = {Path(name).absolute() for name in ENV_FILES}
+    return sorted(file for file in files if file.is_file() and file.stat().st_mode & 0o077)
 
 
 def _parts(text: str) -> list[str]:

