@@ -20,6 +20,7 @@ from scripts.bench.processes import Usage, cpu_seconds, pss_bytes
 from scripts.embedded.raycluster import free_port
 
 READY_WITHIN_S = 120.0
+_READY_SEEN_EVERY_S = 0.02
 STOP_WITHIN_S = 60.0
 SERVER_ACCOUNTS = 4
 _PLAYERS_PER_REQUEST = 400
@@ -109,8 +110,9 @@ class Server:
 async def own_server(data: Path | None = None, **environment: str) -> AsyncIterator[Server]:
     """Start a Greenroom of our own on free ports, in a fresh folder unless one is given, and stop it at the end."""
     folder = data or Path(tempfile.mkdtemp(prefix="greenroom-bench-"))
+    folder.chmod(0o755)
     port = free_port()
-    username, password = "bench-admin", "bench-" + "0" * 12
+    username, password = "bench-admin", _password(folder)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("GREENROOM_", "RAY_"))}
     for name in ("DATABASE_URL", "REDIS_URL"):
         inherited.pop(name, None)
@@ -122,12 +124,14 @@ async def own_server(data: Path | None = None, **environment: str) -> AsyncItera
         **environment,
     }
     began = time.monotonic()
-    with (folder / "serve.log").open("ab") as log:
+    log_path = folder / "serve.log"
+    with log_path.open("ab") as log:
+        said_before = log.tell()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _SERVE), env=inherited | settings, stdout=asyncio.subprocess.PIPE, stderr=log
+            *(sys.executable, "-c", _SERVE), env=inherited | settings, stdout=log, stderr=log
         )
     try:
-        await _ready(process, folder)
+        await _ready(process, log_path, said_before)
         ready_s = time.monotonic() - began
         yield Server(f"http://127.0.0.1:{port}", process.pid, folder, username, password, ready_s, settings)
     finally:
@@ -136,16 +140,25 @@ async def own_server(data: Path | None = None, **environment: str) -> AsyncItera
             shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _ready(process: asyncio.subprocess.Process, folder: Path) -> None:
-    assert process.stdout is not None  # noqa: S101  (for the type checker)
+def _password(folder: Path) -> str:
+    """The administrator's; the same when the same folder is served again."""
+    noted = folder / "bench_password"
+    if not noted.exists():
+        noted.touch(0o600)
+        noted.write_text(secrets.token_urlsafe(18))
+    return noted.read_text()
+
+
+async def _ready(process: asyncio.subprocess.Process, log: Path, from_byte: int) -> None:
     try:
         async with asyncio.timeout(READY_WITHIN_S):
-            while b"Greenroom is ready at" not in (line := await process.stdout.readline()):
-                if not line:
-                    words = (folder / "serve.log").read_text(errors="replace")[-2_000:]
+            while b"Greenroom is ready at" not in (said := log.read_bytes()[from_byte:]):
+                if process.returncode is not None:
+                    words = said.decode(errors="replace")[-2_000:]
                     raise BenchFailed(f"the server ended before it was ready:\n{words}")
+                await asyncio.sleep(_READY_SEEN_EVERY_S)
     except TimeoutError:
-        raise BenchFailed(f"the server was not ready within {READY_WITHIN_S:g} s; see {folder}/serve.log") from None
+        raise BenchFailed(f"the server was not ready within {READY_WITHIN_S:g} s; see {log}") from None
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
@@ -153,7 +166,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         process.send_signal(signal.SIGTERM)
     try:
         async with asyncio.timeout(STOP_WITHIN_S):
-            await process.communicate()
+            await process.wait()
     except TimeoutError:
         process.kill()
         await process.wait()
