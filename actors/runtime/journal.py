@@ -56,10 +56,6 @@ WHERE excluded.version > checkpoint.version
 """
 
 RECORDS: dict[str, str] = {
-    "audit": """
-        INSERT INTO audit (at, actor, role, action, target, detail)
-        SELECT at, actor, role, action, target, detail FROM jsonb_populate_recordset(NULL::audit, $1::jsonb)
-    """,
     "sanction": """
         INSERT INTO sanction (user_id, standing, until, reason, by, at)
         SELECT user_id, standing, until, reason, by, at FROM jsonb_populate_recordset(NULL::sanction, $1::jsonb)

@@ -12,7 +12,7 @@ import structlog
 from pydantic import ValidationError
 
 from actors.catalog import Catalog
-from actors.core import Command, Consult, Query, Record, Turn, admit, decide, pack_event, pack_fields
+from actors.core import Command, Consult, Query, Turn, admit, decide, pack_event, pack_fields
 from actors.runtime import faults
 from actors.runtime.answers import Answers, refused
 from actors.runtime.cell import Cell, Delivery, Known, Played
@@ -209,8 +209,6 @@ class Turns:
         if not outcome.events:
             self.answers.later(cell, decision.delivery, Reply(200, cell.version, outcome.reply), look_back=True)
             return
-        if decision.right not in ("internal", "owner", "anyone"):
-            outcome.others.append(_audit(decision))
         played = Played(cell, decision.delivery, turn.op, decision.fingerprint)
         played.events = [pack_event(event) for event in outcome.events]
         played.effects = outcome.others
@@ -233,6 +231,7 @@ class Turns:
         if turn.consulted:
             told["consulted"] = list(turn.answer) if turn.answer is not None else None
         if decision.right not in ("internal", "owner", "anyone"):
+            # What a role admits is an entry of the audit log, which is a view of such rows.
             told["role"] = decision.right
         return told
 
@@ -320,20 +319,6 @@ class Turns:
         late = Late(tell[0], cell.address, cell.bucket, tell, attempts, delay_ms, reason)
         self.commits.gathering.late.append((cell, late))
         return refused(refusal if isinstance(refusal, Refusal) else Refusal("INVALID", str(refusal)[:200]))
-
-
-def _audit(decision: Decision) -> Record:
-    """The line of the audit log for a call that a role admitted."""
-    request = decision.delivery.request
-    row = {
-        "at": decision.turn.at,
-        "actor": request.caller.user,
-        "role": decision.right,
-        "action": f"{request.kind}.{request.name}",
-        "target": str(decision.cell.address),
-        "detail": unpack(request.data),
-    }
-    return Record("audit", row)
 
 
 def _fingerprint(request: Request) -> int:
