@@ -1,0 +1,1 @@
+"""The door: decodes, authenticates, limits, routes and answers; knows no rule of the game."""

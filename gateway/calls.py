@@ -1,0 +1,110 @@
+"""A command or query from outside, made ready for its actor: found, admitted, checked and packed."""
+
+import hashlib
+import itertools
+import os
+from asyncio import Future
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from actors.catalog import Catalog
+from actors.core import ANYONE, OWNER, Command, Gather, Query, admit, pack_fields
+from actors.runtime.router import Router
+from gateway import decode
+from schemas.address import Address
+from schemas.limits import KEY_CHARS_MAX, OP_CHARS_MAX
+from schemas.messages import COMMAND, Caller, Reply
+from schemas.problems import Refusal
+from schemas.shape import Key, Shape
+
+ME = "me"
+
+_KEY: TypeAdapter[str] = TypeAdapter(Key)
+_SIMPLE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+_ops = (f"gw-{os.urandom(8).hex()}-{number:x}" for number in itertools.count(1))
+
+Message = type[Command[Any]] | type[Query[Any]] | type[Gather]
+Audit = Callable[[Caller, str, Address, str, str], None]
+"""Told of each call that only a role admits: who, by which role, to which actor, what, under which request id."""
+
+
+class Found(NamedTuple):
+    """What can be called by one name. `verb` is COMMAND or QUERY; `gathers` when several actors answer."""
+
+    verb: int
+    name: str
+    message: Message
+    gathers: bool
+
+
+class Calls:
+    """Prepares calls and hands them to the router."""
+
+    def __init__(self, catalog: Catalog, router: Router, audit: Audit) -> None:
+        self._catalog = catalog
+        self._router = router
+        self._audit = audit
+        self._found: dict[tuple[int, str, str], Found] = {}
+
+    def find(self, verb: int, kind: str, name: str) -> Found:
+        """The public command or query of this name; refused as unknown when there is none."""
+        found = self._found.get((verb, kind, name))
+        if found is not None:
+            return found
+        known = self._catalog.kind(kind)
+        message: Message = known.command(name) if verb == COMMAND else known.query(name)
+        if not message.public:
+            raise Refusal("UNKNOWN_COMMAND" if verb == COMMAND else "UNKNOWN_QUERY")
+        found = Found(verb, name, message, issubclass(message, Gather))
+        self._found[verb, kind, name] = found
+        return found
+
+    def admit(self, found: Found, kind: str, key: str, caller: Caller, trace: str = "") -> Address:
+        """The actor that is meant, when the caller may ask it this. Calls that a role admits are audited."""
+        address = address_of(kind, key, caller)
+        right = admit(found.message, address.key, caller)
+        if right not in (OWNER, ANYONE):
+            self._audit(caller, right, address, found.name, trace)
+        return address
+
+    def ask(self, found: Found, address: Address, fields: Shape, caller: Caller, op: str, trace: str) -> Future[Reply]:
+        """Hand the checked message to the router; the future always gets a reply, a refusal included."""
+        return self._router.ask(address, found.verb, found.name, pack_fields(fields), caller=caller, op=op, trace=trace)
+
+    async def asked(
+        self, found: Found, address: Address, fields: Shape, caller: Caller, op: str = "", trace: str = ""
+    ) -> Reply:
+        """The reply to the checked message; raises the Refusal when there is one."""
+        reply = await self.ask(found, address, fields, caller, op, trace)
+        if reply.status != 200:
+            raise refusal_of(reply)
+        return reply
+
+
+def address_of(kind: str, key: str, caller: Caller) -> Address:
+    """The address; key `me` is the caller's own player."""
+    if key == ME:
+        return Address(kind, caller.user)
+    if len(key) <= KEY_CHARS_MAX and _SIMPLE.issuperset(key) and key:
+        return Address(kind, key)
+    try:
+        return Address(kind, _KEY.validate_python(key))
+    except ValidationError as error:
+        raise decode.invalid(error) from None
+
+
+def op_of(caller: Caller, given: str | None) -> str:
+    """The op id as actors know it: the caller's own name space, whatever others call their requests."""
+    if given is None:
+        return next(_ops)
+    op = f"{caller.user}:{given}"
+    if len(op) <= OP_CHARS_MAX:
+        return op
+    return f"{caller.user}:#{hashlib.blake2b(given.encode(), digest_size=24).hexdigest()}"
+
+
+def refusal_of(reply: Reply) -> Refusal:
+    """The refusal that a reply other than 200 carries."""
+    return Refusal.unpack(reply.status, reply.data)

@@ -1,0 +1,170 @@
+"""Bytes from outside to checked values: bounded in size, depth and items, and fit for every layer behind."""
+
+import asyncio
+import re
+from typing import Any, TypeVar
+
+import msgpack
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json, to_json
+
+from schemas.limits import BODY_BYTES_MAX, COLLECTION_ITEMS_MAX, INTEGER_MAX, NESTING_MAX
+from schemas.problems import Refusal
+
+BODY_TIMEOUT_S = 10.0
+PROBLEMS_SHOWN_MAX = 10
+LARGE_BODY_BYTES_MAX = 4 * BODY_BYTES_MAX
+LARGE_BODIES = frozenset({"/api/v1/scores/award-batch", "/api/v1/players/provision"})
+"""Batches of 500 items, which only a studio's own servers may send."""
+
+T = TypeVar("T", bound=BaseModel)
+
+_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_PLAIN = frozenset((str, int, bool, type(None)))
+
+
+def json_value(data: bytes | str) -> Any:
+    """The value in this JSON text."""
+    try:
+        value = from_json(data, allow_inf_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise Refusal("INVALID", f"This is no JSON: {_first_line(error)}.") from None
+    return checked(value)
+
+
+def msgpack_value(data: bytes) -> Any:
+    """The value in this msgpack."""
+    try:
+        value = msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            max_array_len=COLLECTION_ITEMS_MAX,
+            max_map_len=COLLECTION_ITEMS_MAX,
+            max_bin_len=0,
+            max_ext_len=0,
+        )
+    except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
+        raise Refusal("INVALID", f"This is no msgpack: {_first_line(error)}.") from None
+    return checked(value)
+
+
+def checked(value: Any) -> Any:
+    """The same value, when nothing in it can harm what comes later; refused as INVALID otherwise."""
+    level = [value]
+    for _ in range(NESTING_MAX + 1):
+        deeper: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is dict:
+                if len(item) > COLLECTION_ITEMS_MAX:
+                    raise Refusal("INVALID", f"An object has more than {COLLECTION_ITEMS_MAX} members.")
+                for key in item:
+                    if type(key) is not str:
+                        raise Refusal("INVALID", "An object's keys must be strings.")
+                    if _UNFIT.search(key):
+                        raise Refusal("INVALID", "A key holds control characters or lone surrogates.")
+                deeper.extend(item.values())
+            elif kind is list:
+                if len(item) > COLLECTION_ITEMS_MAX:
+                    raise Refusal("INVALID", f"A list has more than {COLLECTION_ITEMS_MAX} items.")
+                deeper.extend(item)
+            elif kind is str:
+                if _UNFIT.search(item):
+                    raise Refusal("INVALID", "A text holds control characters or lone surrogates.")
+            elif kind is int:
+                if not -INTEGER_MAX <= item <= INTEGER_MAX:
+                    raise Refusal("INVALID", "An integer is beyond 2^53.")
+            elif kind is float:
+                # Also refuses NaN, which compares with nothing.
+                if not -INTEGER_MAX <= item <= INTEGER_MAX:
+                    raise Refusal("INVALID", "A number is not finite or beyond 2^53.")
+            elif kind is not bool and item is not None:
+                raise Refusal("INVALID", f"A value of type {kind.__name__} has no place here.")
+        if not deeper:
+            return value
+        level = deeper
+    raise Refusal("INVALID", f"Nested deeper than {NESTING_MAX}.")
+
+
+def shaped(model: type[T], value: Any) -> T:
+    """The checked value as this model; refused as INVALID with the name of each field that is wrong."""
+    try:
+        # By way of JSON: a list may become a tuple and a string a date, in msgpack just as in JSON.
+        return model.__pydantic_validator__.validate_json(to_json(value), by_alias=True, by_name=False)  # type: ignore[no-any-return]
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def shaped_texts(model: type[T], texts: dict[str, Any]) -> T:
+    """The same for the parameters of a URL, which are all texts."""
+    for name, text in texts.items():
+        if _UNFIT.search(name) or _UNFIT.search(text):
+            raise Refusal("INVALID", "A parameter holds control characters or lone surrogates.")
+    try:
+        return model.__pydantic_validator__.validate_strings(texts, by_alias=True, by_name=False)  # type: ignore[no-any-return]
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def invalid(error: ValidationError) -> Refusal:
+    """What is wrong with which field, in the names that clients know; never the value, which may be a secret."""
+    fields = [
+        {"field": ".".join(str(part) for part in problem["loc"]) or "body", "problem": _problem(problem["msg"])}
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    told = "; ".join(f"{field['field']}: {field['problem']}" for field in fields[:PROBLEMS_SHOWN_MAX])
+    return Refusal("INVALID", f"{told}.", fields=fields[:PROBLEMS_SHOWN_MAX])
+
+
+def refuse_too_large(request: web.Request) -> None:
+    """Refuse a body that says of itself that it is too large, before anything else is looked at."""
+    if (request.content_length or 0) > _bytes_max(request):
+        raise _too_large(request)
+
+
+async def body_value(request: web.Request) -> Any:
+    """What the request carries: JSON or msgpack, by its Content-Type; an empty body is an empty object."""
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Refusal("INVALID", "Send the body without Content-Encoding.")
+    refuse_too_large(request)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            data = await request.read()
+    except TimeoutError:
+        raise Refusal("INVALID", f"The body did not arrive within {BODY_TIMEOUT_S:g} s.") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large(request) from None
+    if len(data) > _bytes_max(request):
+        raise _too_large(request)
+    if not data:
+        return {}
+    if request.content_type in ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack"):
+        return msgpack_value(data)
+    if request.content_type in ("application/json", "application/octet-stream", "text/plain"):
+        return json_value(data)
+    raise Refusal("INVALID", f"Send application/json or application/msgpack instead of {request.content_type}.")
+
+
+async def body(request: web.Request, model: type[T]) -> T:
+    """The request's body as this model; refused as INVALID with the name of each field that is wrong."""
+    return shaped(model, await body_value(request))
+
+
+def _bytes_max(request: web.Request) -> int:
+    return LARGE_BODY_BYTES_MAX if request.path in LARGE_BODIES else BODY_BYTES_MAX
+
+
+def _too_large(request: web.Request) -> Refusal:
+    return Refusal("TOO_LARGE", f"A body has at most {_bytes_max(request)} bytes.")
+
+
+def _problem(message: str) -> str:
+    for prefix in ("Input should ", "Value error, ", "String should ", "Dictionary should ", "List should "):
+        message = message.removeprefix(prefix)
+    return message[:1].lower() + message[1:]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200]

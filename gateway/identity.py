@@ -1,0 +1,125 @@
+"""Who sends a request, from where, and whether they may send so much."""
+
+from ipaddress import ip_address
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from gateway.limits import ADDRESS_RATE, Limiter, rate_of
+from schemas.messages import Caller
+from schemas.problems import Refusal
+from schemas.settings import Network, Settings
+
+
+class Identity(Protocol):
+    """A user whose token was accepted. `expires_at` is in milliseconds since 1970 UTC."""
+
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def session_id(self) -> str: ...
+    @property
+    def roles(self) -> tuple[str, ...]: ...
+    @property
+    def expires_at(self) -> int: ...
+
+
+class Access(Protocol):
+    """Who decides about tokens (see gateway.accounts)."""
+
+    def identity_of(self, token: str) -> Identity | None: ...
+    async def authenticate(self, bearer: str) -> Identity: ...
+
+
+ACCESS: web.AppKey[Access] = web.AppKey("access", Access)
+LIMITER: web.AppKey[Limiter] = web.AppKey("limiter", Limiter)
+SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
+
+UNLIMITED = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
+
+
+def bearer_of(header: str) -> str:
+    """The token in `Bearer <token>`; refused as UNAUTHENTICATED when there is none."""
+    scheme, _, token = header.partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or not token.isascii():
+        raise Refusal("UNAUTHENTICATED", "Send the access token as `Bearer <token>`.")
+    return token
+
+
+async def identified(access: Access, header: str) -> Identity:
+    """The user whose token the header carries."""
+    token = bearer_of(header)
+    return access.identity_of(token) or await access.authenticate(token)
+
+
+def caller_of(identity: Identity) -> Caller:
+    """The user as actors know them."""
+    return Caller(identity.user_id, tuple(identity.roles))
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Find out who sends the request. Whether that matters is for each route to say (see `identity`)."""
+    header = request.headers.get(hdrs.AUTHORIZATION)
+    if header is not None:
+        try:
+            request["identity"] = await identified(request.app[ACCESS], header)
+        except Refusal as refusal:
+            request["identity_refusal"] = refusal
+    if "identity" not in request and request.path not in UNLIMITED:
+        request.app[LIMITER].take(f"address {address_of(request)}", ADDRESS_RATE)
+    return await handler(request)
+
+
+def identity(request: web.Request) -> Identity:
+    """Who sends the request; refused as UNAUTHENTICATED when nobody known, as RATE_LIMITED when too often."""
+    known: Identity | None = request.get("identity")
+    if known is None:
+        raise request.get("identity_refusal") or Refusal("UNAUTHENTICATED", "This needs an access token.")
+    request.app[LIMITER].take(f"user {known.user_id}", rate_of(tuple(known.roles)))
+    return known
+
+
+def address_of(request: web.BaseRequest) -> str:
+    """The address the request came from: the peer's, or what trusted proxies say before the first that is not ours."""
+    peer = request.remote or ""
+    trusted = request.app[SETTINGS].trusted_proxies if isinstance(request, web.Request) else ()
+    if not trusted:
+        return peer
+    hops = [hop.strip() for header in request.headers.getall("X-Forwarded-For", ()) for hop in header.split(",")]
+    for hop in reversed(hops):
+        if not _within(peer, trusted):
+            break
+        if not _is_address(hop):
+            break
+        peer = hop
+    return peer
+
+
+def allowed_origin(request: web.Request) -> bool:
+    """Whether the browser page that sends this may: its own origin, a listed one, or no browser at all."""
+    origin = request.headers.get(hdrs.ORIGIN)
+    if origin is None:
+        return True
+    settings = request.app[SETTINGS]
+    if origin in settings.allowed_origins:
+        return True
+    return urlsplit(origin).scheme in ("http", "https") and urlsplit(origin).netloc == request.host
+
+
+def _within(address: str, networks: tuple[Network, ...]) -> bool:
+    if not _is_address(address):
+        return False
+    known = ip_address(address)
+    return any(known.version == network.version and known in network for network in networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

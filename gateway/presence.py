@@ -1,0 +1,106 @@
+"""Presence: on how many connections a user is, across all gateways; kept in Redis, and forgotten when unrefreshed."""
+
+import asyncio
+import time
+from collections import Counter
+
+from actors.runtime.bus import Bus, BusDown
+from gateway.socket import Socket
+from schemas.limits import CONNECTIONS_PER_USER_MAX
+from schemas.messages import pack
+
+REFRESH_EVERY_S = 25.0
+GONE_AFTER_S = 60.0
+"""A gateway that died leaves its users behind for so long; with the 30 s of a silent socket that makes 90 s."""
+BATCH = 500
+CHANNEL = "presence"
+
+
+def _key(user: str) -> str:
+    return f"presence:{user}"
+
+
+class Presence:
+    """Which users this gateway serves, told to Redis: a sorted set for each user, connection by expiry."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._here: dict[str, set[Socket]] = {}
+        self._connections: Counter[str] = Counter()
+        self._changed: dict[tuple[str, str], bool] = {}
+        self._filled = asyncio.Event()
+
+    def here(self, user: str) -> frozenset[Socket]:
+        """The user's sockets on this gateway."""
+        return frozenset(self._here.get(user, ()))
+
+    def users(self) -> int:
+        return len(self._here)
+
+    def enter(self, socket: Socket) -> None:
+        """The socket speaks for its user from now on."""
+        user = socket.caller.user
+        self._here.setdefault(user, set()).add(socket)
+        self._change(user, socket.id, True)
+
+    def leave(self, socket: Socket) -> None:
+        """The socket is gone, and perhaps with it the user."""
+        user = socket.caller.user
+        sockets = self._here.get(user)
+        if sockets is None or socket not in sockets:
+            return
+        sockets.discard(socket)
+        if not sockets:
+            del self._here[user]
+        self._change(user, socket.id, False)
+
+    def is_full(self, user: str) -> bool:
+        """Whether the user has as many sockets here as anywhere is allowed."""
+        return len(self._here.get(user, ())) >= CONNECTIONS_PER_USER_MAX
+
+    async def connections(self, user: str) -> int:
+        """On how many connections the user is, on all gateways; only this one's when Redis is down."""
+        here = len(self._here.get(user, ()))
+        try:
+            everywhere = await self._bus.ask("ZCOUNT", _key(user), int(time.time()), "+inf", timeout_s=0.2)
+        except BusDown:
+            return here
+        return max(here, int(everywhere))
+
+    async def run_forever(self) -> None:
+        """Tell Redis what changed at once, and everything again before it is forgotten."""
+        refresh_at = time.monotonic() + REFRESH_EVERY_S
+        while True:
+            try:
+                await asyncio.wait_for(self._filled.wait(), max(0.0, refresh_at - time.monotonic()))
+            except TimeoutError:
+                refresh_at = time.monotonic() + REFRESH_EVERY_S
+                for user, sockets in self._here.items():
+                    for socket in sockets:
+                        self._changed.setdefault((user, socket.id), True)
+            self._filled.clear()
+            await self.tell()
+
+    async def tell(self) -> None:
+        """Tell Redis what changed since."""
+        changed, self._changed = list(self._changed.items()), {}
+        expires_at = int(time.time() + GONE_AFTER_S)
+        for start in range(0, len(changed), BATCH):
+            commands: list[tuple[str | int, ...]] = []
+            for (user, connection), present in changed[start : start + BATCH]:
+                key = _key(user)
+                commands.append(("ZREMRANGEBYSCORE", key, "-inf", int(time.time())))
+                if present:
+                    commands.append(("ZADD", key, expires_at, connection))
+                    commands.append(("EXPIRE", key, int(2 * GONE_AFTER_S)))
+                else:
+                    commands.append(("ZREM", key, connection))
+                self._bus.publish(CHANNEL, pack([user, present]))
+            try:
+                await self._bus.ask_all(commands)
+            except BusDown:
+                return
+
+    def _change(self, user: str, connection: str, present: bool) -> None:
+        self._changed[user, connection] = present
+        self._filled.set()

@@ -1,0 +1,426 @@
+"""The WebSocket: one loop for each socket that reads frames, and answers that are written when they are ready."""
+
+import asyncio
+import functools
+import itertools
+import os
+import random
+import socket as sockets
+import time
+from typing import Any, cast
+
+from aiohttp import WSMsgType, hdrs, web
+
+from actors.core import Gather
+from actors.times import rfc3339
+from gateway import decode, errors, forms
+from gateway.cache import Cache
+from gateway.calls import Calls, Found, op_of, refusal_of
+from gateway.hub import Hub
+from gateway.identity import Access, address_of, allowed_origin, caller_of, identified
+from gateway.limits import (
+    EXPIRY_WARNING_S,
+    PING_EVERY_S,
+    PONG_WITHIN_S,
+    SOCKETS_MAX,
+    UNDECODABLE_FRAME_COST,
+    UNDECODABLE_FRAMES_MAX,
+)
+from gateway.logs import access_log, error_log
+from gateway.metrics import GatewayMetrics
+from gateway.presence import Presence
+from gateway.socket import FrameId, Socket
+from gateway.table import API
+from gateway.tasks import Tasks
+from schemas import frames, limits
+from schemas.messages import COMMAND, QUERY, Reply
+from schemas.problems import Refusal
+
+SUBPROTOCOLS = ("greenroom.json", "greenroom.msgpack")
+BOARD_PATH, BOARD_TOPIC = f"{API}/ws/leaderboard", "leaderboard:main"
+SEND_BUFFER_BYTES = 256 * 1024
+RECONNECT_SPREAD_S = 5.0
+RESTART, POLICY, TRY_LATER = 1012, 1008, 1013
+
+_BY_TYPE = frames.CLIENT_FRAMES
+
+
+class Sockets:
+    """All WebSockets of this gateway."""
+
+    def __init__(
+        self, access: Access, calls: Calls, cache: Cache, hub: Hub, presence: Presence, metrics: GatewayMetrics
+    ) -> None:
+        self._access = access
+        self._calls = calls
+        self._cache = cache
+        self._hub = hub
+        self._presence = presence
+        self._metrics = metrics
+        self._open: set[Socket] = set()
+        self._unauthenticated = 0
+        self._draining = False
+        self._tasks = Tasks()
+        self._ids = (f"{os.urandom(6).hex()}-{number}" for number in itertools.count(1))
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get(f"{API}/ws", self.serve), web.get(BOARD_PATH, self.serve)]
+
+    # The life of a socket
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """`GET /api/v1/ws`, upgraded"""
+        if not allowed_origin(request):
+            raise Refusal("FORBIDDEN", "Pages of this origin may not connect.")
+        if self._draining or len(self._open) >= SOCKETS_MAX:
+            raise Refusal("OVERLOADED", "This gateway takes no more connections.", retry_after_s=1)
+        if self._unauthenticated >= limits.UNAUTHENTICATED_SOCKETS_MAX:
+            raise Refusal("OVERLOADED", "Too many connections are not authenticated yet.", retry_after_s=1)
+        header, protocols = _offered(request)
+        ws = web.WebSocketResponse(
+            protocols=protocols,
+            max_msg_size=limits.FRAME_BYTES_MAX + 1,
+            compress=False,
+            autoping=False,
+            timeout=2.0,
+        )
+        await ws.prepare(request)
+        transport = cast(asyncio.Transport, request.transport)
+        _tune(transport)
+        socket = Socket(ws, transport, next(self._ids), address_of(request))
+        if ws.ws_protocol == SUBPROTOCOLS[1]:
+            socket.form = forms.MSGPACK
+        socket.auto_topic = BOARD_TOPIC if request.path == BOARD_PATH else ""
+        self._open.add(socket)
+        self._unauthenticated += 1
+        try:
+            if header is None or await self._authenticated(socket, None, header, welcome=True):
+                await self._read(socket)
+        finally:
+            await self._ended(socket)
+        return ws
+
+    async def _ended(self, socket: Socket) -> None:
+        self._open.discard(socket)
+        if socket.identity is None:
+            self._unauthenticated -= 1
+        self._hub.leave(socket)
+        self._presence.leave(socket)
+        socket.outlet.flush()
+        socket.outlet.close()
+        self._metrics.frames_out.inc(socket.outlet.sent)
+        self._metrics.conflated.inc(socket.outlet.conflated)
+        if socket.closing is not None:
+            await asyncio.gather(socket.closing, return_exceptions=True)
+        code = socket.ws.close_code or 1006
+        self._metrics.closes.labels(str(code)).inc()
+        access_log.info(
+            "socket_closed",
+            user=socket.caller.user,
+            address=socket.address,
+            code=code,
+            seconds=round(time.monotonic() - socket.opened_at, 3),
+        )
+
+    async def _read(self, socket: Socket) -> None:
+        receive = socket.ws.receive
+        received = self._metrics.frames_in
+        while True:
+            message = await receive()
+            kind = message.type
+            socket.seen_at = now = time.monotonic()
+            if kind is WSMsgType.TEXT:
+                socket.form = forms.JSON
+            elif kind is WSMsgType.BINARY:
+                socket.form = forms.MSGPACK
+            elif kind is WSMsgType.PING:
+                if not socket.bucket.take(now):
+                    socket.outlet.put(forms.framed(forms.PONG, bytes(message.data)), "pong")
+                continue
+            elif kind is WSMsgType.PONG:
+                continue
+            else:
+                return
+            received.inc()
+            if socket.closing is not None:
+                continue
+            wait_s = socket.bucket.take(now)
+            if wait_s:
+                socket.refuse(None, Refusal("RATE_LIMITED", "Too many frames.", retry_after_s=1))
+                await asyncio.sleep(wait_s)
+                continue
+            await self._frame(socket, message.data, now)
+
+    # Frames
+
+    async def _frame(self, socket: Socket, data: str | bytes, now: float) -> None:
+        """Understand one frame and begin what it asks for."""
+        id_: FrameId = None
+        try:
+            value = decode.json_value(data) if socket.form == forms.JSON else decode.msgpack_value(cast(bytes, data))
+            if type(value) is not dict:
+                raise Refusal("INVALID", "A frame should be an object with a `type`.")
+            given = value.get("id")
+            if type(given) in (str, int):
+                id_ = given
+            type_ = value.get("type")
+            shape = _BY_TYPE.get(type_) if type(type_) is str else None
+            if shape is None:
+                raise Refusal("INVALID", f"type: should be one of {', '.join(_BY_TYPE)}.")
+            frame = decode.shaped(shape, value)
+        except Refusal as refusal:
+            self._undecodable(socket, id_, refusal)
+            return
+        socket.undecodable = 0
+        try:
+            if socket.identity is None and type_ != "pong":
+                await self._first(socket, frame)
+            elif type_ == "command" or type_ == "query":
+                self._call(socket, cast(frames.CommandFrame | frames.QueryFrame, frame), now)
+            else:
+                await self._other(socket, frame)
+        except Refusal as refusal:
+            self._refuse(socket, id_, refusal)
+
+    def _undecodable(self, socket: Socket, id_: FrameId, refusal: Refusal) -> None:
+        socket.bucket.take(time.monotonic(), UNDECODABLE_FRAME_COST)
+        socket.undecodable += 1
+        self._refuse(socket, id_, refusal)
+        if socket.identity is None:
+            socket.end(POLICY, "not authenticated")
+        elif socket.undecodable >= UNDECODABLE_FRAMES_MAX:
+            socket.end(1007, "frames that cannot be decoded")
+
+    def _refuse(self, socket: Socket, id_: FrameId, refusal: Refusal, topic: str | None = None) -> None:
+        self._metrics.refusals.labels(refusal.code, "ws").inc()
+        request_id = errors.new_request_id()
+        if refusal.status >= 500:
+            error_log.error("refused", code=refusal.code, request_id=request_id, user=socket.caller.user)
+        socket.refuse(id_, refusal, request_id=request_id, topic=topic)
+
+    async def _other(self, socket: Socket, frame: frames.ClientFrame) -> None:
+        if isinstance(frame, frames.AuthFrame):
+            await self._authenticated(socket, frame.id, frame.auth, welcome=True)
+        elif isinstance(frame, frames.SubscribeFrame):
+            if frame.auth is None or await self._authenticated(socket, frame.id, frame.auth, welcome=False):
+                self._subscribe(socket, frame)
+        elif isinstance(frame, frames.UnsubscribeFrame):
+            self._hub.unsubscribe(socket, frame.topic)
+            socket.send(frames.answer(frame.id, "unsubscribed", topic=frame.topic))
+        elif isinstance(frame, frames.PingFrame):
+            socket.send({**frames.answer(frame.id, "pong"), "timestamp": frame.timestamp or _now()})
+
+    # Who it is
+
+    async def _first(self, socket: Socket, frame: frames.ClientFrame) -> None:
+        """The first frame says who the client is, or the socket ends."""
+        if isinstance(frame, frames.AuthFrame):
+            await self._authenticated(socket, frame.id, frame.auth, welcome=True)
+        elif isinstance(frame, frames.SubscribeFrame) and frame.auth is not None:
+            if await self._authenticated(socket, frame.id, frame.auth, welcome=False):
+                self._subscribe(socket, frame)
+        else:
+            self._refuse(socket, frame.id, Refusal("UNAUTHENTICATED", "The first frame should be `auth`."))
+            socket.end(POLICY, "not authenticated")
+
+    async def _authenticated(self, socket: Socket, id_: FrameId, header: str, *, welcome: bool) -> bool:
+        """Accept the token, or refuse it and end the socket."""
+        try:
+            identity = await identified(self._access, header)
+            if socket.identity is not None and identity.user_id != socket.caller.user:
+                raise Refusal("FORBIDDEN", "This connection belongs to another user.")
+        except Refusal as refusal:
+            self._refuse(socket, id_, refusal)
+            if refusal.status != 503:
+                socket.end(4403 if refusal.code in ("BANNED", "SUSPENDED") else POLICY, refusal.code.lower())
+            elif socket.identity is None:
+                socket.end(TRY_LATER, "authentication is not available")
+            return False
+        first = socket.identity is None
+        if first:
+            user = identity.user_id
+            if self._presence.is_full(user) or (
+                await self._presence.connections(user) >= limits.CONNECTIONS_PER_USER_MAX
+            ):
+                self._refuse(socket, id_, Refusal("too_many_connections", status=429))
+                socket.end(4429, "too_many_connections")
+                return False
+            if socket.closing is not None or socket not in self._open:
+                return False
+            self._unauthenticated -= 1
+            socket.caller = caller_of(identity)
+            socket.identity = identity
+            socket.ping_at = time.monotonic() + random.uniform(0.5, 1.0) * PING_EVERY_S
+            self._presence.enter(socket)
+        socket.identity = identity
+        socket.caller = caller_of(identity)
+        socket.expiry_warned = False
+        if welcome:
+            socket.send(frames.answer(id_, "welcome", _welcome(identity.user_id)))
+            if first and socket.auto_topic:
+                self._subscribe(socket, frames.SubscribeFrame(type="subscribe", topic=socket.auto_topic))
+        return True
+
+    # Commands and queries
+
+    def _call(self, socket: Socket, frame: frames.CommandFrame | frames.QueryFrame, now: float) -> None:
+        if socket.outstanding >= limits.OUTSTANDING_COMMANDS_MAX:
+            raise Refusal("TOO_MANY_OUTSTANDING", f"At most {limits.OUTSTANDING_COMMANDS_MAX} may be unanswered.")
+        calls = self._calls
+        caller = socket.caller
+        if type(frame) is frames.CommandFrame:
+            found = calls.find(COMMAND, frame.kind, frame.name)
+            op = op_of(caller, frame.op)
+        else:
+            found = calls.find(QUERY, frame.kind, frame.name)
+            op = ""
+        address = calls.admit(found, frame.kind, frame.key, caller)
+        fields = decode.shaped(found.message, frame.data)
+        socket.outstanding += 1
+        if found.gathers:
+            work = self._gathered(socket, frame.id, address.kind, address.key, cast(Gather, fields))
+            self._tasks.spawn(work, f"gather {found.name}")
+            return
+        replied = calls.ask(found, address, fields, caller, op, "")
+        replied.add_done_callback(functools.partial(self._replied, socket, frame.id, frame.kind, found, now))
+
+    def _replied(
+        self, socket: Socket, id_: FrameId, kind: str, found: Found, began: float, replied: "asyncio.Future[Reply]"
+    ) -> None:
+        socket.outstanding -= 1
+        reply = replied.result()
+        if reply.status == 200:
+            socket.send(frames.reply(id_, reply.version, reply.data))
+        else:
+            self._refuse(socket, id_, refusal_of(reply))
+        self._metrics.frame_seconds.labels(kind, found.name).observe(time.monotonic() - began)
+
+    async def _gathered(self, socket: Socket, id_: FrameId, kind: str, key: str, gather: Gather) -> None:
+        try:
+            answer = await self._cache.answer(kind, key, gather, socket.caller)
+            socket.send(frames.reply(id_, answer.version, answer.data))
+        except Refusal as refusal:
+            self._refuse(socket, id_, refusal)
+        finally:
+            socket.outstanding -= 1
+
+    # Topics
+
+    def _subscribe(self, socket: Socket, frame: frames.SubscribeFrame) -> None:
+        topic = frame.topic or socket.auto_topic
+        if not topic:
+            raise Refusal("INVALID", "topic: should be kind:key, such as leaderboard:main.")
+        if socket.outstanding >= limits.OUTSTANDING_COMMANDS_MAX:
+            raise Refusal("TOO_MANY_OUTSTANDING", f"At most {limits.OUTSTANDING_COMMANDS_MAX} may be unanswered.")
+        socket.outstanding += 1
+        self._tasks.spawn(self._subscribed(socket, topic, frame.id, frame.after), "subscribe")
+
+    async def _subscribed(self, socket: Socket, topic: str, id_: FrameId, after: int | None) -> None:
+        try:
+            await self._hub.subscribe(socket, topic, id_, after)
+        except Refusal as refusal:
+            self._refuse(socket, id_, refusal, topic)
+        finally:
+            socket.outstanding -= 1
+
+    # Time
+
+    async def run_forever(self) -> None:
+        """Once a second: first frames, pings and pongs, tokens that expire."""
+        while True:
+            await asyncio.sleep(1.0)
+            now = time.monotonic()
+            now_ms = time.time() * 1000
+            self._metrics.sockets.set(len(self._open))
+            for socket in tuple(self._open):
+                if socket.closing is None:
+                    self._look_at(socket, now, now_ms)
+
+    def _look_at(self, socket: Socket, now: float, now_ms: float) -> None:
+        identity = socket.identity
+        if identity is None:
+            if now - socket.opened_at > limits.FIRST_FRAME_WITHIN_S:
+                self._refuse(socket, None, Refusal("UNAUTHENTICATED", "No `auth` frame came in time."))
+                socket.end(POLICY, "not authenticated in time")
+            return
+        if now - socket.seen_at > PONG_WITHIN_S + PING_EVERY_S / 2:
+            socket.end(4409, "no pong")
+        elif now >= socket.ping_at:
+            socket.ping_at = now + PING_EVERY_S
+            socket.send({"type": "ping", "timestamp": _now()})
+        if tuple(identity.roles) != socket.caller.roles:
+            socket.caller = caller_of(identity)
+        left_s = (identity.expires_at - now_ms) / 1000
+        if left_s <= 0:
+            self._refuse(socket, None, Refusal("TOKEN_EXPIRED", "The access token expired."))
+            socket.end(4401, "token expired")
+        elif left_s <= EXPIRY_WARNING_S and not socket.expiry_warned:
+            socket.expiry_warned = True
+            data = {"expiresAt": rfc3339(int(identity.expires_at)), "expiresInS": int(left_s)}
+            socket.send(frames.answer(None, "auth.expiring", data))
+
+    def revoked(self, user_id: str, session_id: str | None, code: int) -> None:
+        """End the user's sockets, or those of one session."""
+        for socket in self._presence.here(user_id):
+            if session_id is None or (socket.identity is not None and socket.identity.session_id == session_id):
+                refusal = Refusal("BANNED") if code == 4403 else Refusal("UNAUTHENTICATED", "The session was ended.")
+                self._refuse(socket, None, refusal)
+                socket.end(code, "revoked")
+
+    async def close(self, grace_s: float) -> None:
+        """Tell clients when to come back, finish what is in flight, and close."""
+        self._draining = True
+        began = time.monotonic()
+        for socket in self._open:
+            data = {"reason": "restart", "reconnectAfterS": round(random.uniform(0.2, RECONNECT_SPREAD_S), 2)}
+            socket.send(frames.answer(None, "disconnect", data))
+        while time.monotonic() - began < grace_s and any(socket.outstanding for socket in self._open):
+            await asyncio.sleep(0.02)
+        closing = tuple(self._open)
+        for socket in closing:
+            socket.end(RESTART, "restart")
+        await asyncio.gather(*(socket.closing for socket in closing if socket.closing), return_exceptions=True)
+        await self._tasks.close()
+
+
+def _welcome(user_id: str) -> dict[str, Any]:
+    return {
+        "userId": user_id,
+        "serverTime": _now(),
+        "heartbeatS": int(PING_EVERY_S),
+        "limits": {
+            "frameBytes": limits.FRAME_BYTES_MAX,
+            "nesting": limits.NESTING_MAX,
+            "collectionItems": limits.COLLECTION_ITEMS_MAX,
+            "outstandingCommands": limits.OUTSTANDING_COMMANDS_MAX,
+            "connections": limits.CONNECTIONS_PER_USER_MAX,
+            "pongWithinS": int(PONG_WITHIN_S),
+        },
+    }
+
+
+def _now() -> str:
+    return rfc3339(int(time.time() * 1000))
+
+
+def _offered(request: web.Request) -> tuple[str | None, tuple[str, ...]]:
+    """The token that came with the handshake, if one did, and the subprotocols to choose from. Never from the URL."""
+    header = request.headers.get(hdrs.AUTHORIZATION)
+    offered = [part.strip() for part in request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")]
+    for protocol in offered:
+        if protocol.startswith("bearer.") and header is None:
+            header = f"Bearer {protocol.removeprefix('bearer.')}"
+    return header, tuple(protocol for protocol in offered if protocol in SUBPROTOCOLS)
+
+
+def _tune(transport: asyncio.Transport) -> None:
+    """Bound what the kernel keeps for a client that does not read, and notice one that is gone."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or connection.family == sockets.AF_UNIX:
+        return
+    connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if hasattr(sockets, "TCP_USER_TIMEOUT"):
+        connection.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_USER_TIMEOUT, int(PONG_WITHIN_S * 1000))
