@@ -27,7 +27,7 @@ def test_the_lock_pins_what_the_project_asks_for() -> None:
 
 def test_every_locked_package_has_hashes() -> None:
     entries = re.split(r"\n(?=[a-z0-9])", LOCK.strip())
-    assert len(entries) >= len(locked()) > 100  # a package may be pinned once for each platform
+    assert len(entries) >= len(locked()) > 100  # a package may be pinned once for each Python
     assert not [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry]
 
 
