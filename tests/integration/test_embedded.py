@@ -194,6 +194,15 @@ async def test_a_folder_in_memory_is_refused() -> None:
                 await EmbeddedPostgres(folder).start()
 
 
+async def test_when_one_server_cannot_start_none_is_left_running_and_the_reason_is_told() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        with pytest.raises(ServerFailed, match="GREENROOM_UNSAFE"):
+            await Servers(Settings(data=Path(memory), ray_address="elsewhere")).__aenter__()
+        assert psutil.Process().children() == []
+        async with DataFolder(Path(memory)) as free_again:
+            assert list(free_again.run.glob("*.json")) == []
+
+
 async def test_servers_die_with_a_killed_supervisor_and_the_next_one_finds_all_that_was_acknowledged(
     data: Path,
 ) -> None:
