@@ -20,7 +20,7 @@ from greenroom_client.models import (
     Tokens,
 )
 from greenroom_client.moderation import Admin, Moderation
-from greenroom_client.transport import API, Transport
+from greenroom_client.transport import API, Transport, part
 
 _PROVISIONED = TypeAdapter(list[Provisioned])
 _STANDINGS = TypeAdapter(list[Standing])
@@ -94,12 +94,12 @@ class Client(Transport):
 
     async def profile(self, user_id: str = "me") -> Json:
         """The whole character sheet of oneself, the public part of others."""
-        sheet: Json = await self.get(f"/players/{user_id}")
+        sheet: Json = await self.get(f"/players/{part(user_id)}")
         return sheet
 
     async def score(self, user_id: str = "me", board: str = "main") -> Score:
         """A player's score and rank on a board."""
-        return Score.model_validate(await self.get(f"/players/{user_id}/score", board=board))
+        return Score.model_validate(await self.get(f"/players/{part(user_id)}/score", board=board))
 
     async def start_action(self, type: str, *, op: str | None = None) -> Action:
         """Start an action; completing it scores."""
@@ -107,7 +107,7 @@ class Client(Transport):
 
     async def complete_action(self, action: Action, *, op: str | None = None) -> Award:
         """Complete a started action."""
-        path = f"/actions/{action.id}/complete"
+        path = f"/actions/{part(action.id)}/complete"
         return Award.model_validate(await self.post(path, {"actionToken": action.action_token}, op=op))
 
     # Boards
@@ -122,7 +122,7 @@ class Client(Transport):
 
     async def standing(self, user_id: str = "me", board: str = "main") -> Standing:
         """Somebody's line of a board."""
-        path = "/leaderboard/me" if user_id == "me" else f"/leaderboard/users/{user_id}"
+        path = "/leaderboard/me" if user_id == "me" else f"/leaderboard/users/{part(user_id)}"
         return Standing.model_validate(await self.get(path, board=board))
 
     # For a studio's own servers (role `server`)
@@ -165,11 +165,13 @@ class Client(Transport):
         self, kind: str, key: str, name: str, data: Json | None = None, *, op: str | None = None
     ) -> Reply:
         """Any public command; key `me` is the caller's own player."""
-        return Reply.model_validate(await self.post(f"/actors/{kind}/{key}/{name}", data or {}, op=op))
+        return Reply.model_validate(
+            await self.post(f"/actors/{part(kind)}/{part(key)}/{part(name)}", data or {}, op=op)
+        )
 
     async def query(self, kind: str, key: str, name: str, **params: str | int) -> Reply:
         """Any public query."""
-        return Reply.model_validate(await self.get(f"/actors/{kind}/{key}/{name}", **params))
+        return Reply.model_validate(await self.get(f"/actors/{part(kind)}/{part(key)}/{part(name)}", **params))
 
     async def health(self) -> Json:
         """How the server is; also when it is not well."""

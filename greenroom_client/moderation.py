@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from greenroom_client.models import Json
-from greenroom_client.transport import API, Transport
+from greenroom_client.transport import API, Transport, part
 
 
 class Moderation:
@@ -16,15 +16,15 @@ class Moderation:
     async def ban(self, user_id: str, reason: str, until: datetime | None = None) -> Any:
         """Close the user's sockets and refuse every request, for ever or until a time."""
         body = {"reason": reason} | ({"until": until.isoformat()} if until else {})
-        return await self._post(f"users/{user_id}/ban", body)
+        return await self._post(f"users/{part(user_id)}/ban", body)
 
     async def suspend(self, user_id: str, reason: str, until: datetime) -> Any:
         """Refuse every request until a time."""
-        return await self._post(f"users/{user_id}/suspend", {"reason": reason, "until": until.isoformat()})
+        return await self._post(f"users/{part(user_id)}/suspend", {"reason": reason, "until": until.isoformat()})
 
     async def reinstate(self, user_id: str, reason: str) -> Any:
         """Lift a ban or suspension."""
-        return await self._post(f"users/{user_id}/reinstate", {"reason": reason})
+        return await self._post(f"users/{part(user_id)}/reinstate", {"reason": reason})
 
     async def cases(self, status: str = "open") -> Any:
         """The fraud cases of a status."""
@@ -32,16 +32,16 @@ class Moderation:
 
     async def case(self, case_id: str) -> Json:
         """One fraud case with its evidence."""
-        case: Json = await self._transport.request("GET", f"{API}/moderation/cases/{case_id}")
+        case: Json = await self._transport.request("GET", f"{API}/moderation/cases/{part(case_id)}")
         return case
 
     async def confirm(self, case_id: str, reason: str) -> Any:
         """The case is fraud."""
-        return await self._post(f"cases/{case_id}/confirm", {"reason": reason})
+        return await self._post(f"cases/{part(case_id)}/confirm", {"reason": reason})
 
     async def dismiss(self, case_id: str, reason: str) -> Any:
         """The case is none: the flag and its limits are undone."""
-        return await self._post(f"cases/{case_id}/dismiss", {"reason": reason})
+        return await self._post(f"cases/{part(case_id)}/dismiss", {"reason": reason})
 
     async def _post(self, path: str, body: Json) -> Any:
         return await self._transport.request("POST", f"{API}/moderation/{path}", body)
@@ -63,6 +63,6 @@ class Admin:
 
     async def _set_role(self, user_id: str, role: str, *, grant: bool) -> list[str]:
         answer = await self._transport.request(
-            "POST", f"{API}/admin/users/{user_id}/roles", {"role": role, "grant": grant}
+            "POST", f"{API}/admin/users/{part(user_id)}/roles", {"role": role, "grant": grant}
         )
         return list(answer["roles"])

@@ -5,8 +5,10 @@ import json
 import time
 from collections.abc import Mapping
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
 from greenroom_client.backoff import Backoff
 from greenroom_client.errors import ConnectionLost, DeadlinePassed, GreenroomError, Unauthenticated, error_from
@@ -15,6 +17,11 @@ from greenroom_client.models import Tokens
 
 API = "/api/v1"
 _REFRESH_BEFORE_EXPIRY_S = 30.0
+
+
+def part(text: str) -> str:
+    """One part of a path: whatever the text, it stays one part."""
+    return quote(text, safe="")
 
 
 class Transport:
@@ -114,7 +121,12 @@ class Transport:
         data = None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         try:
             async with self.session.request(
-                method, self.url + path, headers=headers, data=data, params=params, allow_redirects=False
+                method,
+                URL(self.url + path, encoded=True),
+                headers=headers,
+                data=data,
+                params=params,
+                allow_redirects=False,
             ) as response:
                 return _decoded(response, await response.read())
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as cause:

@@ -197,6 +197,12 @@ async def test_boards_are_read_by_name() -> None:
         assert door.requests[0][1] == "/api/v1/leaderboard/top?board=teams&limit=1"
 
 
+async def test_a_name_of_any_kind_stays_one_part_of_the_path() -> None:
+    async with served(always({"rank": 3, "userId": "a/b?c", "score": 7}), PLAYING) as (door, client):
+        await client.standing("a/b?c ñ", "teams")
+        assert door.requests[0][1] == "/api/v1/leaderboard/users/a%2Fb%3Fc%20%C3%B1?board=teams"
+
+
 async def test_roles_are_granted_and_revoked() -> None:
     async with served(always({"roles": ["player", "server"]}), PLAYING) as (door, client):
         assert await client.admin.grant("u1", "server") == ["player", "server"]
