@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 Json = dict[str, Any]
@@ -53,11 +53,16 @@ class Change(Model):
 
 
 class Award(Model):
-    """What a score change did."""
+    """What a score change did; the rank is empty when the board was late, while the score is safe either way."""
 
     score: Change
     rank: Change = Change()
     warning: Any = None
+
+    @field_validator("rank", mode="before")
+    @classmethod
+    def _known_later(cls, rank: Any) -> Any:
+        return {} if rank is None else rank
 
 
 class AwardOrder(Model):

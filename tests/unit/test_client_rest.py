@@ -224,3 +224,9 @@ def test_a_wait_grows_to_its_cap_and_never_undercuts_the_hint() -> None:
     backoff = Backoff(base_s=0.1, cap_s=1.0)
     assert all(backoff.delay_s(attempt) <= min(1.0, 0.1 * 2**attempt) for attempt in range(50))
     assert all(3.0 <= backoff.delay_s(5, at_least_s=3.0) <= 4.0 for _ in range(50))
+
+
+async def test_an_award_whose_rank_is_not_known_yet_is_an_award() -> None:
+    async with served(always({"score": {"previous": 0, "current": 1}, "rank": None}), PLAYING) as (_, client):
+        award = await client.award("u1", 1)
+        assert (award.score.current, award.rank.current) == (1, None)
