@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from rich.console import Console
 from actors.runtime import cluster, content
 from actors.runtime.database import Database
 from actors.runtime.director import SHARED, Director
-from actors.runtime.migrations import migrate
+from actors.runtime.migrations import SchemaUnknown, migrate
 from gateway import logs
 from gateway.accounts.first import ensure_admin
+from schemas.problems import Refusal
 from schemas.settings import Settings
-from scripts.content_files import load_content
+from scripts.content_files import ContentFaults, load_content
+from scripts.embedded.processes import ServerFailed
 from scripts.embedded.servers import Servers
 from scripts.processes import Parts, Wiring, patiently
 
@@ -67,7 +70,6 @@ class Serving:
 
     async def _serve(self) -> int:
         ends = self.servers.endpoints
-        os.environ.update(ends.environment)
         database = Database(ends.database_url, size=3)
         await patiently(database.open)
         await migrate(database)
@@ -96,7 +98,7 @@ class Serving:
                 for work in (parts.router.run_forever, parts.directory.run_forever, director.run_forever)
             ]
             background.append(tasks.create_task(self._watch_content(database)))
-            background.append(tasks.create_task(self._watch_servers()))
+            background_servers = tasks.create_task(self._watch_servers())
             for number in range(settings.hosts):
                 arguments = {"wiring": self._wiring, "name": f"host-{number + 1}", "pool": SHARED}
                 self.hosts.append(self._start("HostProcess", arguments))
@@ -107,6 +109,7 @@ class Serving:
             if not self.stopping.is_set():
                 self._announce(settings)
             await self.stopping.wait()
+            background_servers.cancel()
             await asyncio.gather(*(gateway.stop(settings.drain_timeout_s + 5) for gateway in self.gateways))
             await asyncio.gather(*(host.stop(HOST_STOP_S) for host in (*self.hosts, *self.dedicated.values())))
             for task in background:
@@ -117,6 +120,10 @@ class Serving:
             (self.settings.data / "run.json").unlink()
         self.console.print("Greenroom has stopped.")
         return 0
+
+    @property
+    def _processes(self) -> list[cluster.Process]:
+        return [*self.gateways, *self.hosts, *self.dedicated.values()]
 
     def _start(self, class_name: str, arguments: dict[str, Any]) -> cluster.Process:
         assert self._keeping is not None  # noqa: S101 - set before anything is started
@@ -176,8 +183,8 @@ class Serving:
             "dashboard_url": ends.dashboard_url,
         }
         path = self.settings.data / "run.json"
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(described, file)
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(described))
         print(f"Greenroom is ready at {url}", flush=True)
         self.console.print(
             f"""
@@ -219,9 +226,21 @@ class Serving:
                 self.console.print("Content published.")
 
     async def _watch_servers(self) -> None:
-        reason = await self.servers.watch()
-        self.console.print(reason)
-        self.stopping.set()
+        """Keep the servers up. When Ray's head ends, all of its processes end with it: start them anew, on the same
+        journal. A cluster of the user's own is theirs to keep."""
+        while True:
+            reason = await self.servers.watch()
+            _log.error("ray_ended", reason=reason)
+            self.console.print("Ray's head has ended; starting it again ...")
+            ray_head = self.servers.ray
+            assert ray_head is not None  # noqa: S101 - only an embedded head is watched
+            cluster.disconnect()
+            for process in self._processes:
+                process.forget()
+            await ray_head.stop()
+            await asyncio.to_thread(cluster.connect, await ray_head.start())
+            ray_head.start_dashboard()
+            self.console.print("Ray runs again.")
 
 
 def _stamps(folder: Path) -> dict[str, int]:
@@ -233,12 +252,17 @@ def serve(settings: Settings) -> int:
     logs.set_up(settings.log_level, "serve", stream=_log_file(settings))
     import uvloop
 
-    return uvloop.run(Serving(settings, Console(stderr=False)).run())
+    try:
+        return uvloop.run(Serving(settings, Console()).run())
+    except (ServerFailed, ContentFaults, SchemaUnknown, Refusal, ValueError, ConnectionError) as failure:
+        _log.error("serve_failed", reason=str(failure))
+        print(f"Greenroom does not start: {failure}", file=sys.stderr)
+        return 1
 
 
 def _log_file(settings: Settings) -> Any:
     folder = settings.data / "logs"
     folder.mkdir(parents=True, exist_ok=True)
-    return open(folder / "serve.log", "a", buffering=1)  # noqa: SIM115 - open for the life of the process
+    return (folder / "serve.log").open("a", buffering=1)
 
 

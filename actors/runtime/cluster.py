@@ -19,7 +19,9 @@ _RAY_TROUBLE = (ray.exceptions.RayError, ConnectionError)
 
 def connect(address: str) -> None:
     """Join the Ray cluster as a driver; raises ConnectionError when it is not there."""
-    ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False, ignore_reinit_error=True)
+    ray.init(
+        address=address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False, ignore_reinit_error=True
+    )
 
 
 def disconnect() -> None:
@@ -29,10 +31,6 @@ def disconnect() -> None:
 def node_id() -> str:
     """The node of the cluster that this process runs on."""
     return str(ray.get_runtime_context().get_node_id())
-
-
-def node_count() -> int:
-    return sum(1 for node in ray.nodes() if node.get("Alive"))
 
 
 def _plain_class(path: str) -> type[Any]:
@@ -78,7 +76,7 @@ class Process:
                 if self._handle is None:
                     self._handle = self._create()
                 await self._handle.run.remote()
-                if self._stopping:
+                if self._wanted_no_more():
                     return
                 _log.warning("process_ended", process=self.name)
                 # It ended by itself: a fresh process is wanted, not this one once more.
@@ -89,7 +87,20 @@ class Process:
                 self._handle = None
             except _RAY_TROUBLE as error:
                 _log.warning("process_unavailable", process=self.name, reason=type(error).__name__)
+            except Exception as error:
+                if ray.is_initialized():
+                    raise
+                _log.warning("process_waits_for_ray", process=self.name, reason=type(error).__name__)
+                self._handle = None
             await asyncio.sleep(RESTART_PAUSE_S)
+
+    def _wanted_no_more(self) -> bool:
+        return self._stopping
+
+    def forget(self) -> None:
+        """The cluster is gone, and the process with it; `keep` makes another in the cluster that is connected next."""
+        self._handle = None
+        self._generation = 0
 
     async def stop(self, timeout_s: float) -> None:
         """Ask the process to finish what is under way and end."""
@@ -114,7 +125,7 @@ class Process:
 
 
 def exchange_with(name: str) -> Callable[[str, bytes], Awaitable[bytes]]:
-    """The `exchange` method of a named host process, for links of actor calls; raises ConnectionError when it is gone."""
+    """The `exchange` method of a named host, for links of actor calls; raises ConnectionError when it is gone."""
     handle: Any = None
 
     async def exchange(session: str, frame: bytes) -> bytes:
@@ -137,11 +148,6 @@ def own_name() -> str:
     return name or f"pid-{os.getpid()}"
 
 
-def is_loopback_cluster(address: str) -> bool:
-    """Whether all of the cluster is on this machine's loopback address."""
-    return address.rpartition(":")[0] in ("127.0.0.1", "localhost", "[::1]")
-
-
 def node_address() -> str:
     """The address by which other nodes reach this one."""
-    return str(ray.util.get_node_ip_address())
+    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]

@@ -27,18 +27,13 @@ def channel(kind: str) -> str:
 
 
 def merged_push(events: Iterable[Any]) -> dict[str, Any]:
-    """What the events of one turn tell subscribers: later facts replace earlier ones; `events` names them in order."""
-    data: dict[str, Any] = {}
-    names = []
+    """What one turn tells subscribers: what its events changed, later facts over earlier ones, and the events' names."""
+    data: dict[str, Any] = {"events": []}
     for event in events:
-        changed = event.push()
-        if changed:
-            names.append(event.wire_name)
-            for field, value in changed.items():
-                before = data.get(field)
-                data[field] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
-    if names:
-        data["events"] = names
+        data["events"].append(event.wire_name)
+        for field, value in event.push().items():
+            before = data.get(field)
+            data[field] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
     return data
 
 
@@ -138,7 +133,5 @@ class Topics:
                 for name, fields in from_json(turn["events"])
                 if name in kind.events
             ]
-            data = merged_push(events)
-            if data:
-                pushes.append([sequence, data])
+            pushes.append([sequence, merged_push(events)])
         return {"seq": sequence, "view": None, "pushes": pushes}
