@@ -47,6 +47,8 @@ Amount = Annotated[int, Field(ge=1, le=limits.INTEGER_MAX)]
 
 Count = Annotated[int, Field(ge=0, le=limits.INTEGER_MAX)]
 
+Integer = Annotated[int, Field(ge=-limits.INTEGER_MAX, le=limits.INTEGER_MAX)]
+
 Line = Annotated[str, Field(min_length=1, max_length=limits.NAME_CHARS_MAX), AfterValidator(_single_line)]
 """One line of text such as a name, normalised to NFC."""
 
@@ -55,4 +57,5 @@ Text = Annotated[str, Field(min_length=1, max_length=limits.TEXT_CHARS_MAX), Aft
 Key = Annotated[str, Field(min_length=1, max_length=limits.KEY_CHARS_MAX), AfterValidator(_single_line)]
 """The key of an actor, or a name in content."""
 
-Attributes = Annotated[dict[Key, Key], Field(max_length=limits.ATTRIBUTES_MAX)]
+Attributes = Annotated[dict[Key, Key | Integer | bool], Field(max_length=limits.ATTRIBUTES_MAX)]
+"""Named facts about something, such as the team that a score was for."""

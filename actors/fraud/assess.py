@@ -1,7 +1,9 @@
 """How play is judged: rules hit, suspicion adds up and decays, and what follows from it."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from actors.core import Command, Effect, Effects, Event, Query, Record, Tell, Turn
 from actors.fraud.rules import Hit, Play, hits
@@ -9,9 +11,14 @@ from actors.fraud.state import MILLI, CaseFile, Flag, Fraudwatch, Incident, Susp
 from actors.player.inbox import Notify
 from schemas import limits
 from schemas.address import player as player_address
-from schemas.shape import Count, Key
+from schemas.shape import Count, Integer, Key
 
 _CLEAR = Suspect()
+
+Sample = Annotated[list[Integer], Field(min_length=3, max_length=3)]
+"""[at, took_ms, points] of a completion."""
+SUSPICION_MAX = limits.INTEGER_MAX
+"""In thousandths, as in the state; more would not change what follows."""
 
 
 def verdict(suspect: Suspect, at: int, suspicion: int, warning: str | None = None) -> dict[str, Any]:
@@ -43,11 +50,11 @@ class Assess(Command[Fraudwatch]):
 
     player: Key
     action: Key
-    at: int
-    took_ms: int
-    minimum_ms: int
+    at: Count
+    took_ms: Count
+    minimum_ms: Count
     points: Count
-    recent: list[list[int]]
+    recent: Annotated[list[Sample], Field(max_length=limits.COMPLETIONS_REMEMBERED_MAX)]
     over_halved: bool = False
     """The player would be refused under halved limits; then it is not judged when they are."""
     late: bool = False
@@ -73,7 +80,7 @@ class Report(Command[Fraudwatch]):
     player: Key
     rule: Key
     points: Count
-    evidence: dict[str, Any]
+    evidence: Annotated[dict[Key, Integer | Key | list[Integer]], Field(max_length=limits.ATTRIBUTES_MAX)]
 
     def decide(self, detector: Fraudwatch, turn: Turn) -> Effects:
         return (yield from suspected(detector, turn, self.player, [Hit(self.rule, self.points, self.evidence)]))
@@ -84,7 +91,7 @@ def suspected(detector: Fraudwatch, turn: Turn, player: str, found: list[Hit]) -
     fraud = turn.content.fraud
     suspect = detector.suspects.get(player, _CLEAR)
     before = suspect.now(turn.at, fraud)
-    suspicion = before + MILLI * sum(hit.points for hit in found)
+    suspicion = min(before + MILLI * sum(hit.points for hit in found), SUSPICION_MAX)
     incidents = [_incident(hit, turn) for hit in found]
     yield Suspected(player=player, at=turn.at, suspicion=suspicion, incidents=incidents)
     yield from _recorded(player, suspicion, incidents)

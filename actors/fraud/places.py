@@ -43,7 +43,11 @@ class Sight(Command[Fraudwatch]):
             start = turn.at - rule.within_s * 1_000
             others = sorted(player for player, at in seen.items() if at > start and player != self.player)
             if len(others) >= rule.more_than and seen.get(self.player, start) <= start:
-                evidence = {"players": len(others) + 1, "within_s": rule.within_s, self.kind: self.place}
+                evidence: dict[str, int | str | list[int]] = {
+                    "players": len(others) + 1,
+                    "within_s": rule.within_s,
+                    self.kind: self.place,
+                }
                 report = Report(player=self.player, rule=name, points=rule.points, evidence=evidence)
                 yield Tell(detector_of(self.player, fraud), report)
         return {}

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from actors.content import Board, Content
 from actors.core import Ask, Caller, Gather, Query, Rejected, Reply, Rounds, Turn
-from actors.leaderboard.ladder import Row
+from actors.leaderboard.ladder import SCORE_MAX, Row, Score
 from actors.leaderboard.shard import Leaderboard, merged, ranked, shard_address
 from schemas import limits
-from schemas.shape import Key
+from schemas.shape import Integer, Key
 
 
 def board_of(content: Content, name: str) -> Board:
@@ -38,7 +38,7 @@ def answers(replies: list[Reply]) -> list[Any]:
 class FirstRows(Query[Leaderboard]):
     """The first entries of the shard in the present period."""
 
-    limit: int
+    limit: Annotated[int, Field(ge=1, le=limits.TOP_ROWS_MAX)]
 
     def answer(self, shard: Leaderboard, turn: Turn) -> list[Any]:
         return shard.present(turn).rows(0, self.limit)
@@ -54,12 +54,16 @@ class Entry(Query[Leaderboard]):
         return {"rank": ladder.rank(self.subject), "row": ladder.row(self.subject)}
 
 
+Spot = Annotated[list[Annotated[int, Field(ge=-limits.INTEGER_MAX, le=SCORE_MAX)]], Field(min_length=2, max_length=2)]
+"""[score, reached]"""
+
+
 class Above(Query[Leaderboard]):
     """How many entries of a period come before each of these places, given as [score, reached]; null for null."""
 
     period: int | None = None
     subject: str
-    places: list[Any]
+    places: list[Spot | None]
 
     def answer(self, shard: Leaderboard, turn: Turn) -> list[Any]:
         ladder = shard.present(turn) if self.period is None else shard.ladders.get(self.period)
@@ -74,10 +78,10 @@ class Above(Query[Leaderboard]):
 class Near(Query[Leaderboard]):
     """The entries next to a place, whether or not it is taken in this shard, and how many come before it."""
 
-    score: int
-    reached: int
-    subject: str
-    window: int
+    score: Score
+    reached: Integer
+    subject: Key
+    window: Annotated[int, Field(ge=1, le=limits.AROUND_ROWS_MAX)]
 
     def answer(self, shard: Leaderboard, turn: Turn) -> dict[str, Any]:
         ladder = shard.present(turn)

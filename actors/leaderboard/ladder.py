@@ -1,14 +1,20 @@
 """The order of one shard in one period: exact ranks among a million entries in microseconds."""
 
 from struct import Struct
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from sortedcontainers import SortedList
 
 _PACK = Struct(">QQ")
 _HEAD = _PACK.size
 _SCORE_BASE = 1 << 63
 _TIME_BASE = 1 << 62
+
+SCORE_MAX = 1 << 62
+
+Score = Annotated[int, Field(ge=0, le=SCORE_MAX)]
+"""What many players earn together may be more than one of them can."""
 
 Row = list[Any]
 """[score, reached, subject, name] of one entry."""
@@ -45,7 +51,7 @@ class Ladder:
 
     def _row(self, key: bytes) -> Row:
         subject = key[_HEAD:].decode()
-        return [*self.score_of(key), subject, self._names.get(subject, subject)]
+        return [*self.spot(key), subject, self._names.get(subject, subject)]
 
     def above(self, key: bytes) -> int:
         """How many entries come before the key, whether or not it is on the ladder."""
@@ -87,10 +93,10 @@ class Ladder:
             del self._names[subject]
         self._order.add(new)
 
-    def score_of(self, key: bytes) -> tuple[int, int]:
-        """The score in a key, and when it was reached."""
+    def spot(self, key: bytes) -> list[int]:
+        """[score, reached] of a key."""
         score, reached = _PACK.unpack_from(key)
-        return self._sign * (score - _SCORE_BASE), reached - _TIME_BASE
+        return [self._sign * (score - _SCORE_BASE), reached - _TIME_BASE]
 
     def rows(self, start: int = 0, stop: int | None = None) -> list[Row]:
         """The entries from one place to another, best first."""

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from actors.core import Command, Effects, Event, Turn
-from actors.leaderboard.ladder import Ladder
+from actors.core import Command, Effects, Event, Rejected, Turn
+from actors.leaderboard.ladder import SCORE_MAX, Ladder
 from actors.leaderboard.resets import opening
 from actors.leaderboard.shard import Leaderboard, shard_board
 from schemas import limits
-from schemas.shape import Amount, Key
+from schemas.shape import Amount, Integer, Key
 
 
 class Place(Command[Leaderboard]):
@@ -16,18 +16,20 @@ class Place(Command[Leaderboard]):
     subject: Key
     name: Key
     points: Amount
-    at: int
-    period: int = 0
+    at: Integer
+    period: Integer = 0
 
     def decide(self, shard: Leaderboard, turn: Turn) -> Effects:
         board = shard_board(turn)
         if 0 < self.period <= shard.closed:
             return {"previous": None, "current": None}
-        ladder = shard.ladders.get(self.period)
-        if ladder is None:
-            yield from opening(self.period, board, turn)
-            ladder = Ladder(high_first=board.order == "high_first")
+        opened = shard.ladders.get(self.period)
+        ladder = opened or Ladder(high_first=board.order == "high_first")
         old, new = ladder.after(self.subject, self.points, self.at)
+        if ladder.spot(new)[0] > SCORE_MAX:
+            raise Rejected("score_too_high", f"No score on a board goes beyond {SCORE_MAX}.")
+        if opened is None:
+            yield from opening(self.period, board, turn)
         previous, current = ladder.ranks(old, new)
         yield Placed(
             subject=self.subject,
@@ -40,8 +42,8 @@ class Place(Command[Leaderboard]):
         )
         reply: dict[str, Any] = {"previous": previous, "current": current}
         if board.shards > 1:
-            reply |= {"subject": self.subject, "period": self.period, "after": ladder.score_of(new)}
-            reply["before"] = None if old is None else ladder.score_of(old)
+            reply |= {"subject": self.subject, "period": self.period, "after": ladder.spot(new)}
+            reply["before"] = None if old is None else ladder.spot(old)
         return reply
 
 

@@ -1,14 +1,18 @@
 """The end of a period: late scores are waited for, the first ranks are rewarded, the ladder is cleared."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from actors.content import Board
 from actors.core import Address, Command, Effects, Event, Remind, Tell, Turn
-from actors.leaderboard.ladder import Row
+from actors.leaderboard.ladder import Row, Score
 from actors.leaderboard.shard import Leaderboard, board_name, merged, shard_address, shard_board
 from actors.periods import end_of
 from actors.player.inbox import Notify
 from actors.player.wallet import Credit
+from schemas import limits
+from schemas.shape import Integer, Key, Shape
 
 GRACE_MS = 60_000
 """How long after its end a period still takes scores that were earned in it."""
@@ -35,7 +39,7 @@ def _first_shard(turn: Turn) -> Address:
 class ClosePeriod(Command[Leaderboard]):
     """The period is over: its first rows go to shard 0, and the ladder is cleared."""
 
-    period: int
+    period: Integer
 
     def decide(self, shard: Leaderboard, turn: Turn) -> Effects:
         ladder = shard.ladders.get(self.period)
@@ -43,8 +47,9 @@ class ClosePeriod(Command[Leaderboard]):
             return {}
         rewards = shard_board(turn).rewards
         rows = ladder.rows(0, max((reward.last for reward in rewards), default=0))
+        finishes = [Finish(score=row[0], reached=row[1], subject=row[2], name=row[3]) for row in rows]
         yield PeriodClosed(period=self.period)
-        yield Tell(_first_shard(turn), ClosePart(period=self.period, shard=_shard(turn), rows=rows))
+        yield Tell(_first_shard(turn), ClosePart(period=self.period, shard=_shard(turn), rows=finishes))
         return {}
 
 
@@ -62,8 +67,8 @@ class PeriodClosed(Event[Leaderboard]):
 class OpenPart(Command[Leaderboard]):
     """A shard has entries in a period, so its result belongs to the end."""
 
-    period: int
-    shard: str
+    period: Integer
+    shard: Key
 
     def decide(self, shard: Leaderboard, turn: Turn) -> Effects:
         if self.shard not in shard.opened.get(str(self.period), []):
@@ -85,25 +90,39 @@ class PartOpened(Event[Leaderboard]):
             shard.results.pop(oldest, None)
 
 
+class Finish(Shape):
+    """Where a subject ended."""
+
+    score: Score
+    reached: Integer
+    subject: Key
+    name: Key
+
+    @property
+    def row(self) -> Row:
+        return [self.score, self.reached, self.subject, self.name]
+
+
 class ClosePart(Command[Leaderboard]):
     """A shard's first rows at the end; with the last of them the rewards are paid."""
 
-    period: int
-    shard: str
-    rows: list[Any]
+    period: Integer
+    shard: Key
+    rows: Annotated[list[Finish], Field(max_length=limits.REWARDED_RANKS_MAX)]
 
     def decide(self, shard: Leaderboard, turn: Turn) -> Effects:
         period = str(self.period)
         if period not in shard.opened:
             return {}
-        results = {**shard.results.get(period, {}), self.shard: self.rows}
-        yield PartClosed(period=self.period, shard=self.shard, rows=self.rows)
+        rows = [finish.row for finish in self.rows]
+        results = {**shard.results.get(period, {}), self.shard: rows}
+        yield PartClosed(period=self.period, shard=self.shard, rows=rows)
         if set(results) < set(shard.opened[period]):
             return {}
         yield PeriodRewarded(period=self.period)
         board = shard_board(turn)
-        rows = [row for rows in results.values() for row in rows]
-        yield from _rewards(board, board_name(turn.key), merged(rows, high_first=board.order == "high_first"))
+        finished = [row for part in results.values() for row in part]
+        yield from _rewards(board, board_name(turn.key), merged(finished, high_first=board.order == "high_first"))
         return {}
 
 

@@ -11,11 +11,11 @@ from actors.core import Command, Consult, Effect, Effects, Event, Rejected, Tell
 from actors.fraud.assess import Assess, Standing
 from actors.fraud.state import detector_of
 from actors.player import pace
-from actors.player.score import Attributes, Gain, keep_tallies, score_on
+from actors.player.score import Gain, keep_tallies, score_on
 from actors.player.state import Held, Player, Used
 from actors.times import rfc3339
 from schemas import limits
-from schemas.shape import Key
+from schemas.shape import Attributes, Key
 
 USED_KEPT_MS = 3_600_000
 """How long a used token is told apart from one that never was."""

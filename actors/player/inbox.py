@@ -9,14 +9,12 @@ from actors.core import Command, Effects, Event, Query, Rejected, Turn
 from actors.periods import DAY_MS
 from actors.player.state import Message, Player
 from schemas import limits
-from schemas.shape import Key, Text
+from schemas.shape import Integer, Key, Text
 
 LIVES_DAYS = 30
 
 Id = Annotated[str, Field(min_length=1, max_length=64)]
-Details = Annotated[
-    dict[Key, Text | Annotated[int, Field(strict=True)] | bool], Field(max_length=limits.ATTRIBUTES_MAX)
-]
+Details = Annotated[dict[Key, Text | Integer | bool], Field(max_length=limits.ATTRIBUTES_MAX)]
 
 
 class Notify(Command[Player]):

@@ -29,11 +29,7 @@ from actors.periods import DAY_MS, period_of
 from actors.player.state import Player, Tally
 from actors.times import milliseconds
 from schemas import limits
-from schemas.shape import Amount, Key, Text
-
-Attribute = Key | Annotated[int, Field(ge=-limits.INTEGER_MAX, le=limits.INTEGER_MAX)] | bool
-Attributes = Annotated[dict[Key, Attribute], Field(max_length=limits.ATTRIBUTES_MAX)]
-"""What a score was for, such as its team; boards may rank by it."""
+from schemas.shape import Amount, Attributes, Key, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +43,19 @@ class Gain:
     attributes: Mapping[str, str | int | bool]
 
     def boards(self, turn: Turn) -> Iterator[tuple[str, Board, int]]:
-        """The boards that count it, the first one first, each with the period that it falls into."""
+        """The boards that count it, the first one first, each with its present period.
+
+        What was earned in another period is too late (or early) for a board that is reset.
+        """
         content = turn.content
         for name in (self.board, *content.followers(self.board)):
             board = content.boards[name]
-            if name == self.board or board.actions is None or self.source in board.actions:
-                yield name, board, period_of(board.reset, board.seasons, self.at)
+            period = period_of(board.reset, board.seasons, turn.at)
+            timely = period == period_of(board.reset, board.seasons, self.at)
+            if name == self.board and not timely:
+                raise Rejected("period_over", f"The score was not earned in the present period of {name}.")
+            if name == self.board or (timely and (board.actions is None or self.source in board.actions)):
+                yield name, board, period
 
     def tallies(self, player: Player, turn: Turn) -> tuple[dict[str, int], dict[str, int]]:
         """The player's scores afterwards and their periods, by board; refused when one would be too high."""

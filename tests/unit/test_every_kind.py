@@ -1,0 +1,247 @@
+"""Whatever is said to an actor of any kind, in any order: it decides or refuses, and a replay gives the same state."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from actors.core import SYSTEM, Actor, Caller, Query, Reply, Tell, Turn, answer, decide, pack_event, play
+from schemas import limits
+from schemas.messages import pack, unpack
+from schemas.problems import Refusal
+from tests.unit.stage import START_MS, catalog, starter_content
+
+KINDS = sorted(name for name, kind in catalog().kinds.items() if kind.actor.__module__.startswith("actors."))
+
+KEYS = {"leaderboard": "daily/0", "fraud": "0"}
+"""Kinds whose keys must look like something; any other actor has the key `a`."""
+
+WORDS = ["a", "b", "main", "daily", "teams", "gold", "gems", "quick_win", "boss_kill", "practice", "server", "é"]
+NUMBERS = [0, 1, 2, 19_675, 20_717, START_MS, limits.INTEGER_MAX, -1]
+VERDICT = {"standing": "clear", "suspicion": 0, "warning": None, "halved_until": 0, "refused": False}
+
+Step = tuple[str, dict[str, Any], int, bool]
+
+
+def _values(schema: dict[str, Any], definitions: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Values that fit the JSON schema more or less; those that do not are refused by the message."""
+    if "$ref" in schema:
+        return _values(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if "anyOf" in schema:
+        return st.one_of([_values(option, definitions) for option in schema["anyOf"]])
+    if "enum" in schema or "const" in schema:
+        return st.sampled_from(schema.get("enum", [schema.get("const")]))
+    kind = schema.get("type")
+    if kind == "integer":
+        low, high = schema.get("minimum"), schema.get("maximum")
+        return st.one_of(
+            st.sampled_from(NUMBERS), st.integers(low, high if high is None or low is None else min(high, low + 5))
+        )
+    if kind == "string":
+        return st.sampled_from(WORDS)
+    if kind == "boolean":
+        return st.booleans()
+    if kind == "array":
+        return st.lists(_values(schema.get("items", {}), definitions), min_size=schema.get("minItems", 0), max_size=3)
+    if kind == "object" and "properties" in schema:
+        return _object(schema, definitions)
+    if kind == "object":
+        return st.dictionaries(
+            st.sampled_from(WORDS), _values(_described(schema.get("additionalProperties")), definitions), max_size=3
+        )
+    if kind == "null":
+        return st.none()
+    return st.one_of(st.sampled_from(WORDS), st.sampled_from(NUMBERS))
+
+
+def _described(schema: Any) -> dict[str, Any]:
+    """A schema, where `true` may stand for anything."""
+    return schema if isinstance(schema, dict) else {}
+
+
+def _object(schema: dict[str, Any], definitions: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    fields = {name: _values(field, definitions) for name, field in schema.get("properties", {}).items()}
+    required = set(schema.get("required", []))
+    return st.fixed_dictionaries(
+        {name: values for name, values in fields.items() if name in required},
+        optional={name: values for name, values in fields.items() if name not in required},
+    )
+
+
+def _messages(kind: str, shelf: str) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
+    found = []
+    for name, message in getattr(catalog().kind(kind), shelf).items():
+        schema = message.model_json_schema(by_alias=True)
+        found.append(st.tuples(st.just(name), _object(schema, schema.get("$defs", {}))))
+    return st.one_of(found)
+
+
+def _steps(kind: str) -> st.SearchStrategy[list[Step]]:
+    seconds = st.sampled_from([0, 1, 61, 4_000, 90_000])
+    return st.lists(
+        st.builds(lambda said, wait, heard: (*said, wait, heard), _messages(kind, "commands"), seconds, st.booleans()),
+        max_size=30,
+    )
+
+
+def _turn(kind: str, at: int, number: int, caller: Caller = SYSTEM) -> Turn:
+    return Turn(caller, at, starter_content(), f"op{number}", number, b"secret", KEYS.get(kind, "a"))
+
+
+def _born(kind: str) -> tuple[Actor, list[Any]]:
+    """An actor that exists, and the events that made it."""
+    actor = catalog().kind(kind).actor()
+    journal: list[Any] = []
+    for name, command in sorted(catalog().kind(kind).commands.items()):
+        if command.creates and not actor.exists():
+            schema = command.model_json_schema(by_alias=True)
+            fields = dict.fromkeys(schema.get("required", []), "a")
+            outcome = decide(catalog().kind(kind).command(name).model_validate(fields), actor, _turn(kind, START_MS, 0))
+            journal += [pack_event(event) for event in outcome.events]
+    return actor, journal
+
+
+def _take(kind: str, actor: Actor, step: Step, turn: Turn) -> list[Any]:
+    """The packed events of one step; none when it is refused, and then nothing may have changed."""
+    name, fields, _, heard = step
+    try:
+        command = catalog().kind(kind).command(name).model_validate(fields)
+    except ValidationError:
+        return []
+    before = actor.fingerprint()
+    outcome = None
+    with suppress(Refusal):
+        if command.consults(actor, turn) is not None:
+            turn.consulted = True
+            turn.answer = Reply(200, 0, VERDICT) if heard else None
+        outcome = decide(command, actor, turn)
+    if outcome is None:
+        assert actor.fingerprint() == before
+        return []
+    assert unpack(pack(outcome.reply)) == outcome.reply
+    if not outcome.events:
+        assert actor.fingerprint() == before
+    for effect in outcome.others:
+        if isinstance(effect, Tell):
+            told = type(effect.command).model_validate(from_json(to_json(effect.command.model_dump())), strict=False)
+            assert told == effect.command
+    for event in outcome.events:
+        to_json(dict(event.push()))
+    return [pack_event(event) for event in outcome.events]
+
+
+def _player_is_sound(actor: Any) -> None:
+    assert all(0 <= balance <= limits.INTEGER_MAX for balance in actor.wallet.values())
+    assert all(0 < tally.score <= limits.INTEGER_MAX for tally in actor.tallies.values())
+    assert len(actor.held) <= limits.ACTIONS_HELD_MAX
+    assert len(actor.used) <= limits.ACTIONS_USED_MAX
+    assert len(actor.inbox) <= limits.INBOX_MAX
+    assert len(actor.ledger) <= limits.LEDGER_ENTRIES_MAX
+    assert not set(actor.held) & set(actor.used)
+
+
+def _board_is_sound(actor: Any) -> None:
+    for ladder in actor.ladders.values():
+        rows = ladder.rows()
+        sign = -1 if ladder.high_first else 1
+        assert rows == sorted(rows, key=lambda row: (sign * row[0], row[1], row[2]))
+        assert [ladder.rank(row[2]) for row in rows] == list(range(1, len(rows) + 1))
+
+
+def _detector_is_sound(actor: Any) -> None:
+    assert all(suspect.suspicion >= 0 for suspect in actor.suspects.values())
+    assert all(case.status in ("open", "confirmed", "dismissed") for case in actor.cases.values())
+
+
+SOUND: dict[str, Callable[[Any], None]] = {
+    "player": _player_is_sound,
+    "leaderboard": _board_is_sound,
+    "fraud": _detector_is_sound,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_sequence_of_commands_decides_or_refuses_and_replays_the_same(kind: str) -> None:
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(_steps(kind))
+    def check(steps: list[Step]) -> None:
+        actor, journal = _born(kind)
+        at = START_MS
+        for number, step in enumerate(steps, 1):
+            at += step[2] * 1_000
+            journal += _take(kind, actor, step, _turn(kind, at, number, Caller("a", internal=True)))
+        if kind in SOUND:
+            SOUND[kind](actor)
+        events = catalog().kind(kind).events
+        stored = from_json(to_json(journal))
+        replayed = play(
+            catalog().kind(kind).actor(), iter([events[name].model_validate(said) for name, said in stored])
+        )
+        assert replayed.fingerprint() == actor.fingerprint()
+        restored = type(actor).unpack_state(unpack(pack(actor.pack_state())))
+        assert restored.fingerprint() == actor.fingerprint()
+        assert pack(restored.view()) == pack(actor.view())
+
+    check()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if catalog().kind(kind).queries])
+def test_any_question_is_answered_or_refused_and_changes_nothing(kind: str) -> None:
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(_steps(kind), st.lists(_messages(kind, "queries"), min_size=1, max_size=5))
+    def check(steps: list[Step], questions: list[tuple[str, dict[str, Any]]]) -> None:
+        actor, _ = _born(kind)
+        for number, step in enumerate(steps, 1):
+            _take(kind, actor, step, _turn(kind, START_MS, number))
+        before = actor.fingerprint()
+        for name, fields in questions:
+            try:
+                query: Query[Any] = catalog().kind(kind).queries[name].model_validate(fields)
+                told = answer(query, actor, _turn(kind, START_MS, 0))
+            except (ValidationError, Refusal):
+                continue
+            assert from_json(to_json(told)) == unpack(pack(told))
+        assert actor.fingerprint() == before
+
+    check()
+
+
+def _consulted_by(kind: str, name: str) -> set[str]:
+    """Kinds that the command consulted in a number of tries."""
+    found: set[str] = set()
+    command = catalog().kind(kind).command(name)
+    schema = command.model_json_schema(by_alias=True)
+
+    @settings(max_examples=20, deadline=None, database=None, derandomize=True)
+    @given(_object(schema, schema.get("$defs", {})))
+    def ask(fields: dict[str, Any]) -> None:
+        actor, _ = _born(kind)
+        try:
+            asked = command.model_validate(fields).consults(actor, _turn(kind, START_MS, 1))
+        except (ValidationError, Refusal):
+            return
+        if asked is not None:
+            found.add(asked.of.kind)
+
+    ask()
+    return found
+
+
+def test_the_graph_of_who_consults_whom_has_no_cycle() -> None:
+    consulted = {
+        kind: {other for name in catalog().kind(kind).commands for other in _consulted_by(kind, name)} for kind in KINDS
+    }
+
+    def reaches(start: str, goal: str, seen: frozenset[str] = frozenset()) -> bool:
+        return any(
+            other == goal or (other not in seen and reaches(other, goal, seen | {other}))
+            for other in consulted.get(start, ())
+        )
+
+    assert not [kind for kind in KINDS if reaches(kind, kind)]
+    assert consulted["player"] == {"fraud"}
