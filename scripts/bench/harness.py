@@ -158,7 +158,8 @@ async def _ready(process: asyncio.subprocess.Process, log: Path, from_byte: int)
                     raise BenchFailed(f"the server ended before it was ready:\n{words}")
                 await asyncio.sleep(_READY_SEEN_EVERY_S)
     except TimeoutError:
-        raise BenchFailed(f"the server was not ready within {READY_WITHIN_S:g} s; see {log}") from None
+        words = log.read_text(errors="replace")[-2_000:]
+        raise BenchFailed(f"the server was not ready within {READY_WITHIN_S:g} s:\n{words}") from None
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

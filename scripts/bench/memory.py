@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from greenroom_client import Client
 from scripts.bench.figures import Results
-from scripts.bench.harness import Accounts, Program, Server, program, settled
+from scripts.bench.harness import Accounts, BenchFailed, Program, Server, program, settled
 
 KEYS = frozenset({"8"})
 _PARTS = ("gateway", "host")
@@ -46,5 +46,7 @@ async def _held(server: Server, guests: list[Client]) -> AsyncIterator[Program]:
         await holding.line()
         await holding.send({"go": True})
         await holding.line()
-        await holding.line()
+        result = await holding.line()
+        if result["errors"]:
+            raise BenchFailed(f"players did not wake: {result['errors']}")
         yield holding
