@@ -183,4 +183,4 @@ class Bot:
         await asyncio.sleep((limited_s or _PAUSE_AFTER_TROUBLE_S) + self._dice.random())
 
     def _who(self) -> str:
-        return self.name if self.registers else f"guest {self.client.user_id[-6:]}"
+        return self.name if self.registers else f"guest-{self.client.user_id[:8]}"
