@@ -1,6 +1,7 @@
 """Postgres through asyncpg: the one home of that driver. Its errors are translated here, once."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -62,6 +63,15 @@ _CERTAINLY_NOT_DONE = (
     ConnectionRefusedError,
     FileNotFoundError,
 )
+
+
+_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
+def _cut(raw: Any) -> None:
+    """End a connection without a word; one that is gone already is no trouble."""
+    with contextlib.suppress(OSError, AttributeError, *_DRIVER_ERRORS):
+        raw.terminate()
 
 
 def _translated(error: Exception) -> Exception:
@@ -162,7 +172,7 @@ class Database:
             try:
                 async with asyncio.timeout(5):
                     await pool.close()
-            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (TimeoutError, OSError, *_DRIVER_ERRORS):
                 pool.terminate()
 
     @asynccontextmanager
@@ -172,18 +182,26 @@ class Database:
             raise Refusal("UNAVAILABLE", "The database is not open yet.", retry_after_s=1)
         try:
             raw = await self._pool.acquire(timeout=self.acquire_timeout_s)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, TimeoutError, *_DRIVER_ERRORS) as error:
             raise _unavailable(error) from error
         try:
             yield Connection(raw)
-        except OutcomeUnknown:
-            raw.terminate()
+        except (UniqueConflict, Refused):
+            raise
+        except BaseException:
+            # In doubt (an unknown outcome, a cancellation in the middle of a statement): a connection that is given
+            # back then may be waited for without end, so it is cut.
+            _cut(raw)
             raise
         finally:
-            try:
-                await self._pool.release(raw)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, AttributeError):
-                raw.terminate()
+            await self._release(raw)
+
+    async def _release(self, raw: Any) -> None:
+        try:
+            async with asyncio.timeout(self.acquire_timeout_s):
+                await self._pool.release(raw, timeout=self.acquire_timeout_s)
+        except (OSError, TimeoutError, AttributeError, *_DRIVER_ERRORS):
+            _cut(raw)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -196,7 +214,7 @@ class Database:
                 try:
                     await connection.execute("ROLLBACK")
                 except (Refusal, Refused, UniqueConflict):
-                    connection._raw.terminate()
+                    _cut(connection._raw)
                 raise
             await connection.execute("COMMIT")
 
@@ -251,13 +269,7 @@ class Statements:
                     self.dsn, server_settings=_COMMIT_SETTINGS, timeout=5, command_timeout=8
                 )
                 await _prepare_connection(self._raw)
-            except (
-                OSError,
-                TimeoutError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-            ) as error:
+            except (OSError, TimeoutError, *_DRIVER_ERRORS) as error:
                 self.drop()
                 raise _unavailable(error) from error
         return self._raw
