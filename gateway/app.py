@@ -22,7 +22,7 @@ from gateway.cache import Cache
 from gateway.calls import Calls
 from gateway.health import Health
 from gateway.hub import Hub
-from gateway.identity import ACCESS, LIMITER, SETTINGS, address_of, allowed_origin, identify
+from gateway.identity import ACCESS, IDENTITY, LIMITER, REQUEST_ID, SETTINGS, address_of, allowed_origin, identify
 from gateway.limits import Limiter
 from gateway.logs import access_log, application_log, error_log
 from gateway.metrics import GatewayMetrics, LoopLag, Reading
@@ -59,10 +59,10 @@ class Gateway:
         content_store: ContentStore,
         catalog: Catalog,
         *,
-        process: str = "",
+        name: str = "",
     ) -> None:
         self.settings = settings
-        self.metrics = GatewayMetrics(process)
+        self.metrics = GatewayMetrics(name)
         self.version = _version()
         self.ready = False
         """Whether the door is open and the caches are warm."""
@@ -181,7 +181,7 @@ class Gateway:
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Around everything: name the request, turn errors into answers, count, log."""
         began = time.monotonic()
-        request_id = request["request_id"] = errors.new_request_id()
+        request_id = request[REQUEST_ID] = errors.new_request_id()
         resource = request.match_info.route.resource
         route = resource.canonical if resource is not None else "unknown"
         is_socket = request.headers.get(hdrs.UPGRADE, "").lower() == "websocket"
@@ -212,7 +212,7 @@ class Gateway:
         self.metrics.requests.labels(request.method, route, str(response.status)).inc()
         self.metrics.request_seconds.labels(request.method, route).observe(seconds)
         if request.path not in QUIET_PATHS or response.status >= 400:
-            identity = request.get("identity")
+            identity = request.get(IDENTITY)
             access_log.info(
                 "request",
                 request_id=request_id,

@@ -61,13 +61,21 @@ class Calls:
         self._found[verb, kind, name] = found
         return found
 
-    def admit(self, found: Found, kind: str, key: str, caller: Caller, trace: str = "") -> Address:
+    def admit(
+        self, found: Found, kind: str, key: str, caller: Caller, trace: str = "", *, audited: bool = True
+    ) -> Address:
         """The actor that is meant, when the caller may ask it this. Calls that a role admits are audited."""
         address = address_of(kind, key, caller)
         right = admit(found.message, address.key, caller)
-        if right not in (OWNER, ANYONE):
+        if audited and right not in (OWNER, ANYONE):
             self._audit(caller, right, address, found.name, trace)
         return address
+
+    def admit_many(self, found: Found, kind: str, caller: Caller, trace: str = "") -> None:
+        """Whether the caller may ask this of any actor of the kind; audited once, however many follow."""
+        right = admit(found.message, "", caller)
+        if right not in (OWNER, ANYONE):
+            self._audit(caller, right, Address(kind, "*"), found.name, trace)
 
     def ask(self, found: Found, address: Address, fields: Shape, caller: Caller, op: str, trace: str) -> Future[Reply]:
         """Hand the checked message to the router; the future always gets a reply, a refusal included."""

@@ -161,9 +161,10 @@ def _too_large(request: web.Request) -> Refusal:
 
 
 def _problem(message: str) -> str:
-    for prefix in ("Input should ", "Value error, ", "String should ", "Dictionary should ", "List should "):
-        message = message.removeprefix(prefix)
-    return message[:1].lower() + message[1:]
+    if message.startswith("Value error, "):
+        return message.removeprefix("Value error, ")
+    _, should, rest = message.partition(" should ")
+    return f"should {rest}" if should else message[:1].lower() + message[1:]
 
 
 def _first_line(error: BaseException) -> str:

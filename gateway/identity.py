@@ -37,6 +37,10 @@ ACCESS: web.AppKey[Access] = web.AppKey("access", Access)
 LIMITER: web.AppKey[Limiter] = web.AppKey("limiter", Limiter)
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 
+IDENTITY: web.RequestKey[Identity] = web.RequestKey("identity", Identity)
+IDENTITY_REFUSAL: web.RequestKey[Refusal] = web.RequestKey("identity_refusal", Refusal)
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+
 UNLIMITED = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 
 
@@ -66,21 +70,27 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     header = request.headers.get(hdrs.AUTHORIZATION)
     if header is not None:
         try:
-            request["identity"] = await identified(request.app[ACCESS], header)
+            request[IDENTITY] = await identified(request.app[ACCESS], header)
         except Refusal as refusal:
-            request["identity_refusal"] = refusal
-    if "identity" not in request and request.path not in UNLIMITED:
+            request[IDENTITY_REFUSAL] = refusal
+    if IDENTITY not in request and request.path not in UNLIMITED:
         request.app[LIMITER].take(f"address {address_of(request)}", ADDRESS_RATE)
     return await handler(request)
 
 
 def identity(request: web.Request) -> Identity:
     """Who sends the request; refused as UNAUTHENTICATED when nobody known, as RATE_LIMITED when too often."""
-    known: Identity | None = request.get("identity")
+    known: Identity | None = request.get(IDENTITY)
     if known is None:
-        raise request.get("identity_refusal") or Refusal("UNAUTHENTICATED", "This needs an access token.")
+        raise request.get(IDENTITY_REFUSAL) or Refusal("UNAUTHENTICATED", "This needs an access token.")
     request.app[LIMITER].take(f"user {known.user_id}", rate_of(tuple(known.roles)))
     return known
+
+
+def request_id(request: web.Request) -> str:
+    """The name of the request in answers, logs and audit."""
+    name: str = request.get(REQUEST_ID, "")
+    return name
 
 
 def address_of(request: web.BaseRequest) -> str:

@@ -7,11 +7,11 @@ from typing import Any, cast
 from aiohttp import web
 from pydantic_core import to_json
 
-from actors.core import Gather
+from actors.core import Gather, admit
 from gateway import decode, errors
 from gateway.cache import Cache
-from gateway.calls import Calls, Found, op_of
-from gateway.identity import caller_of, identity
+from gateway.calls import Calls, Found, address_of, op_of
+from gateway.identity import caller_of, identity, request_id
 from gateway.table import API, ROWS, Key, Row
 from schemas.address import Address
 from schemas.frames import Op
@@ -49,7 +49,7 @@ class Rest:
         kind, key, name = (request.match_info[part] for part in ("kind", "key", "name"))
         found = self._calls.find(COMMAND, kind, name)
         caller = caller_of(identity(request))
-        address = self._calls.admit(found, kind, key, caller)
+        address = self._calls.admit(found, kind, key, caller, request_id(request))
         reply = await self._asked(request, found, address, caller, await decode.body_value(request))
         return _json({"ok": True, "version": reply.version, "data": reply.data})
 
@@ -58,7 +58,7 @@ class Rest:
         kind, key, name = (request.match_info[part] for part in ("kind", "key", "name"))
         found = self._calls.find(QUERY, kind, name)
         caller = caller_of(identity(request))
-        address = self._calls.admit(found, kind, key, caller)
+        address = self._calls.admit(found, kind, key, caller, request_id(request))
         version, data = await self._answered(request, found, address, caller, dict(request.query))
         return _json({"ok": True, "version": version, "data": data})
 
@@ -68,7 +68,8 @@ class Rest:
             caller = caller_of(identity(request))
             try:
                 fields = dict(request.query) if row.verb == QUERY else await self._fields(request, row, caller, found)
-                address = self._calls.admit(found, row.kind, _key(request, row.key, fields), caller)
+                key = _key(request, row.key, fields)
+                address = self._calls.admit(found, row.kind, key, caller, request_id(request))
                 fields.update((name, request.match_info[part]) for part, name in row.fields.items())
                 if row.verb == QUERY:
                     _, data = await self._answered(request, found, address, caller, fields)
@@ -85,7 +86,7 @@ class Rest:
         async def handle(request: web.Request) -> web.Response:
             found = self._calls.find(row.verb, row.kind, row.name)
             caller = caller_of(identity(request))
-            self._calls.admit(found, row.kind, "", caller)
+            self._calls.admit_many(found, row.kind, caller, request_id(request))
             body = await decode.body_value(request)
             items = body.get("items") if isinstance(body, dict) else None
             if not isinstance(items, list) or not 1 <= len(items) <= BATCH_ITEMS_MAX:
@@ -102,20 +103,21 @@ class Rest:
                 raise Refusal("INVALID", "An item should be an object.")
             op = decode.shaped(_Op, {"op": item.pop("op", None)}).op
             given = {} if op is None else {"op": op}
-            address = self._calls.admit(found, row.kind, _key(request, row.key, item), caller)
+            address = self._calls.admit(found, row.kind, _key(request, row.key, item), caller, audited=False)
             fields = decode.shaped(found.message, item)
             reply = await self._calls.asked(
-                found, address, fields, caller, op_of(caller, op), trace=request.get("request_id", "")
+                found, address, fields, caller, op_of(caller, op), trace=request_id(request)
             )
             return {**given, "status": row.status, **row.shape(reply.data)}
         except Refusal as refusal:
             told = _retold(row, refusal)
-            problem = errors.problem_of(told, request.get("request_id", ""))
+            problem = errors.problem_of(told, request_id(request))
             return {**given, "status": told.status, "error": problem}
 
     async def _fields(self, request: web.Request, row: Row, caller: Caller, found: Found) -> dict[str, Any]:
-        if row.key.source != "body":
-            self._calls.admit(found, row.kind, _key(request, row.key, {}), caller)
+        # Who may not call at all is told before the body is looked at.
+        key = "" if row.key.source == "body" else _key(request, row.key, {})
+        admit(found.message, address_of(row.kind, key, caller).key if key else key, caller)
         body = await decode.body_value(request)
         if not isinstance(body, dict):
             raise Refusal("INVALID", "The body should be an object.")
@@ -125,9 +127,7 @@ class Rest:
         message = decode.shaped(found.message, fields)
         given = request.headers.get("Idempotency-Key")
         op = decode.shaped(_Op, {"op": decode.checked(given)}).op
-        return await self._calls.asked(
-            found, address, message, caller, op_of(caller, op), trace=request.get("request_id", "")
-        )
+        return await self._calls.asked(found, address, message, caller, op_of(caller, op), trace=request_id(request))
 
     async def _answered(
         self, request: web.Request, found: Found, address: Address, caller: Caller, texts: dict[str, Any]
@@ -136,7 +136,7 @@ class Rest:
         if found.gathers:
             answer = await self._cache.answer(address.kind, address.key, cast(Gather, message), caller)
             return answer.version, answer.data
-        reply = await self._calls.asked(found, address, message, caller, trace=request.get("request_id", ""))
+        reply = await self._calls.asked(found, address, message, caller, trace=request_id(request))
         return reply.version, reply.data
 
 

@@ -15,7 +15,7 @@ from gateway.accounts.names import Username
 from gateway.accounts.passwords import NewPassword
 from gateway.accounts.sessions import Identity
 from gateway.accounts.tokens import ACCESS_S, TOKEN_CHARS_MAX
-from gateway.identity import address_of, identity
+from gateway.identity import address_of, identity, request_id
 from schemas.limits import BATCH_ITEMS_MAX
 from schemas.problems import Refusal
 from schemas.shape import Key, Line, Shape, Text
@@ -258,7 +258,7 @@ def _user_id(request: web.Request) -> str:
 
 
 def _request_id(request: web.Request) -> str:
-    return str(request.get("request_id", ""))
+    return request_id(request)
 
 
 def _origin(request: web.Request) -> Origin:
