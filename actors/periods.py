@@ -13,8 +13,10 @@ Reset = Literal["never", "daily", "weekly", "monthly", "season"]
 
 
 def _day(text: str) -> str:
-    date.fromisoformat(text)
-    return text
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ValueError("must be a day, for example 2026-01-31") from None
 
 
 Season = Annotated[str, AfterValidator(_day)]

@@ -94,49 +94,70 @@ def _read(path: Path, name: str, places: Places) -> tuple[Any, list[Fault]]:
     """The file's data (None when it cannot be read), with the line of each field noted."""
     if path.stat().st_size > FILE_BYTES_MAX:
         return None, [Fault(path.name, 0, "", f"is larger than {FILE_BYTES_MAX} bytes")]
+    reading = _Reading(path.name, places)
     try:
-        text = path.read_text("utf-8")
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
+        return reading.read(path.read_text("utf-8"), name), reading.faults
     except UnicodeDecodeError as error:
-        return None, [Fault(path.name, 0, "", f"is not UTF-8 (byte {error.start})")]
+        message = f"is not UTF-8 (byte {error.start})"
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         return None, [Fault(path.name, line, "", f"is no YAML: {error.problem}")]
     except yaml.YAMLError as error:
-        return None, [Fault(path.name, 0, "", f"is no YAML: {error}")]
-    if node is None:
-        return {}, []
-    if not isinstance(node, MappingNode):
-        return None, [Fault(path.name, node.start_mark.line + 1, "", "must be a map of names")]
-    faults: list[Fault] = []
-    data = _data(loader, node, (name,), path.name, places, faults)
-    return data, faults
+        message = f"is no YAML: {error}"
+    except RecursionError:
+        message = "is nested too deeply"
+    return None, [Fault(path.name, 0, "", message)]
 
 
-def _data(
-    loader: yaml.SafeLoader, node: Node, path: tuple[str, ...], file: str, places: Places, faults: list[Fault]
-) -> Any:
-    places.note(path, file, node.start_mark.line + 1)
-    if isinstance(node, SequenceNode):
-        return [_data(loader, item, (*path, str(index)), file, places, faults) for index, item in enumerate(node.value)]
-    if not isinstance(node, MappingNode):
-        return _scalar(loader, node)
-    data: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = key_node.value if isinstance(key_node, ScalarNode) else None
-        line = key_node.start_mark.line + 1
-        if key is None:
-            faults.append(Fault(file, line, ".".join(path[1:]), "a name must be a single word"))
-        elif key in data:
-            faults.append(Fault(file, line, ".".join((*path[1:], key)), "stands here twice"))
-        else:
-            data[key] = _data(loader, value_node, (*path, key), file, places, faults)
-            places.note((*path, key), file, line)
-    return data
+class _Reading:
+    """One file on its way from text to data."""
 
+    def __init__(self, file: str, places: Places) -> None:
+        self.file = file
+        self.places = places
+        self.faults: list[Fault] = []
 
-def _scalar(loader: yaml.SafeLoader, node: Node) -> Any:
-    if node.tag == "tag:yaml.org,2002:timestamp":
-        return node.value
-    return loader.construct_object(node)
+    def read(self, text: str, name: str) -> Any:
+        for event in yaml.parse(text, yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                line = event.start_mark.line + 1 if event.start_mark else 0
+                self._fault(line, (name,), f"*{event.anchor} is not possible here; write it out")
+                return None
+        self.loader = yaml.SafeLoader(text)
+        node = self.loader.get_single_node()
+        if node is None:
+            return {}
+        if not isinstance(node, MappingNode):
+            self._fault(node.start_mark.line + 1, (name,), "must be a map of names")
+            return None
+        return self._data(node, (name,))
+
+    def _fault(self, line: int, path: tuple[str, ...], message: str) -> None:
+        self.faults.append(Fault(self.file, line, ".".join(path[1:]), message))
+
+    def _data(self, node: Node, path: tuple[str, ...]) -> Any:
+        line = node.start_mark.line + 1
+        self.places.note(path, self.file, line)
+        if isinstance(node, ScalarNode):
+            if node.tag == "tag:yaml.org,2002:timestamp":
+                return node.value
+            return self.loader.construct_object(node)
+        if node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+            self._fault(line, path, f"the tag {node.tag} is not possible here")
+            return None
+        if isinstance(node, SequenceNode):
+            return [self._data(item, (*path, str(index))) for index, item in enumerate(node.value)]
+        return self._map(node, path)
+
+    def _map(self, node: Node, path: tuple[str, ...]) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, ScalarNode):
+                self._fault(line, path, "a name must be a single word")
+            elif key_node.value in data:
+                self._fault(line, (*path, key_node.value), "stands here twice")
+            else:
+                data[key_node.value] = self._data(value_node, (*path, key_node.value))
+                self.places.note((*path, key_node.value), self.file, line)
+        return data

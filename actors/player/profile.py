@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from actors.core import ANYONE, Command, Effects, Event, Query, Turn
+from actors.player.score import scores_now
 from actors.player.state import Player
 from actors.times import rfc3339
 from schemas.shape import Line
@@ -66,7 +67,7 @@ class Profile(Query[Player]):
     callers = frozenset({"owner", "server", "moderator", "operator"})
 
     def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
-        return player.sheet()
+        return {**player.sheet(), "scores": scores_now(player, turn)}
 
 
 class PublicProfile(Query[Player]):
@@ -76,6 +77,6 @@ class PublicProfile(Query[Player]):
     callers = frozenset({ANYONE})
 
     def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
-        scores = {board: tally.score for board, tally in player.tallies.items()}
         created = rfc3339(player.created_at)
+        scores = scores_now(player, turn)
         return {"userId": player.id, "username": player.name, "createdAt": created, "scores": scores}

@@ -111,6 +111,11 @@ def score_on(player: Player, board: str, turn: Turn) -> int:
     return tally.score
 
 
+def scores_now(player: Player, turn: Turn) -> dict[str, int]:
+    """The player's scores on the boards that there are, in their present periods."""
+    return {board: score_on(player, board, turn) for board in player.tallies if board in turn.content.boards}
+
+
 def keep_tallies(player: Player, scores: Mapping[str, int], periods: Mapping[str, int]) -> None:
     """Take over the scores of an event."""
     for board, score in scores.items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from actors.core import SYSTEM, Actor, Caller, Query, Reply, Tell, Turn, answer, decide, pack_event, play
+from actors.core import SYSTEM, Actor, Command, Outcome, Reply, Tell, Turn, answer, decide, pack_event, play
 from schemas import limits
 from schemas.messages import pack, unpack
 from schemas.problems import Refusal
@@ -23,9 +23,25 @@ KEYS = {"leaderboard": "daily/0", "fraud": "0"}
 
 WORDS = ["a", "b", "main", "daily", "teams", "gold", "gems", "quick_win", "boss_kill", "practice", "server", "é"]
 NUMBERS = [0, 1, 2, 19_675, 20_717, START_MS, limits.INTEGER_MAX, -1]
+SCRIPTS: dict[str, list[list[tuple[str, dict[str, Any]]]]] = {
+    "player": [
+        [("start_action", {"type": "boss_kill"}), ("complete_action", {"actionId": "a", "actionToken": "a"})],
+        [("request_token", {}), ("increment_score", {"actionToken": "a"})],
+        [("generate_action", {}), ("update_score", {"actionId": "a", "hash": "a", "timestamp": 0})],
+    ],
+}
+"""What chance alone would hardly ever say; the fields are filled in with what replies told."""
 VERDICT = {"standing": "clear", "suspicion": 0, "warning": None, "halved_until": 0, "refused": False}
 
-Step = tuple[str, dict[str, Any], int, bool]
+
+class Step(NamedTuple):
+    """A command, when after the one before, whether its consult is answered, and whether it repeats what was told."""
+
+    name: str
+    fields: dict[str, Any]
+    wait_s: int
+    answered: bool
+    recalls: bool
 
 
 def _values(schema: dict[str, Any], definitions: dict[str, Any]) -> st.SearchStrategy[Any]:
@@ -83,56 +99,79 @@ def _messages(kind: str, shelf: str) -> st.SearchStrategy[tuple[str, dict[str, A
 
 def _steps(kind: str) -> st.SearchStrategy[list[Step]]:
     seconds = st.sampled_from([0, 1, 61, 4_000, 90_000])
-    return st.lists(
-        st.builds(lambda said, wait, heard: (*said, wait, heard), _messages(kind, "commands"), seconds, st.booleans()),
-        max_size=30,
+    steps = st.tuples(_messages(kind, "commands"), seconds, st.booleans(), st.booleans())
+    single = steps.map(lambda step: [Step(*step[0], *step[1:])])
+    scripts = [
+        st.just([Step(name, fields, 0, True, True) for name, fields in script]) for script in SCRIPTS.get(kind, [])
+    ]
+    return st.lists(st.one_of([single, *scripts]), max_size=30).map(
+        lambda parts: [step for part in parts for step in part]
     )
 
 
-def _turn(kind: str, at: int, number: int, caller: Caller = SYSTEM) -> Turn:
-    return Turn(caller, at, starter_content(), f"op{number}", number, b"secret", KEYS.get(kind, "a"))
+def _turn(kind: str, at: int, number: int) -> Turn:
+    return Turn(SYSTEM, at, starter_content(), f"op{number}", number, b"secret", KEYS.get(kind, "a"))
 
 
-def _born(kind: str) -> tuple[Actor, list[Any]]:
-    """An actor that exists, and the events that made it."""
-    actor = catalog().kind(kind).actor()
-    journal: list[Any] = []
-    for name, command in sorted(catalog().kind(kind).commands.items()):
-        if command.creates and not actor.exists():
-            schema = command.model_json_schema(by_alias=True)
-            fields = dict.fromkeys(schema.get("required", []), "a")
-            outcome = decide(catalog().kind(kind).command(name).model_validate(fields), actor, _turn(kind, START_MS, 0))
-            journal += [pack_event(event) for event in outcome.events]
-    return actor, journal
+class Trial:
+    """An actor that exists, what happened to it, and what its replies said."""
 
+    def __init__(self, kind: str) -> None:
+        self.kind = catalog().kind(kind)
+        self.actor: Actor = self.kind.actor()
+        self.journal: list[Any] = []
+        self.at = START_MS
+        self.turns = 0
+        self.told: dict[str, Any] = {}
+        for name, command in sorted(self.kind.commands.items()):
+            if command.creates and not self.actor.exists():
+                required = command.model_json_schema(by_alias=True).get("required", [])
+                self.take(Step(name, dict.fromkeys(required, "a"), 0, False, False))
 
-def _take(kind: str, actor: Actor, step: Step, turn: Turn) -> list[Any]:
-    """The packed events of one step; none when it is refused, and then nothing may have changed."""
-    name, fields, _, heard = step
-    try:
-        command = catalog().kind(kind).command(name).model_validate(fields)
-    except ValidationError:
-        return []
-    before = actor.fingerprint()
-    outcome = None
-    with suppress(Refusal):
-        if command.consults(actor, turn) is not None:
+    def turn(self) -> Turn:
+        self.turns += 1
+        return _turn(self.kind.name, self.at, self.turns)
+
+    def take(self, step: Step) -> None:
+        """Decide the step; when it is refused or has no events, nothing may have changed."""
+        self.at += step.wait_s * 1_000
+        before = self.actor.fingerprint()
+        with suppress(ValidationError, Refusal):
+            outcome = self._decide(step)
+            assert unpack(pack(outcome.reply)) == outcome.reply
+            assert outcome.events or self.actor.fingerprint() == before
+            for effect in outcome.others:
+                if isinstance(effect, Tell):
+                    _survives_the_outbox(effect.command)
+            for event in outcome.events:
+                to_json(dict(event.push()))
+                self.told |= event.model_dump(by_alias=True)
+            self.told |= outcome.reply
+            self.journal += [pack_event(event) for event in outcome.events]
+            return
+        assert self.actor.fingerprint() == before
+
+    def _decide(self, step: Step) -> Outcome:
+        fields = {name: self._recalled(name, value) if step.recalls else value for name, value in step.fields.items()}
+        command = self.kind.command(step.name).model_validate(fields)
+        turn = self.turn()
+        if command.consults(self.actor, turn) is not None:
             turn.consulted = True
-            turn.answer = Reply(200, 0, VERDICT) if heard else None
-        outcome = decide(command, actor, turn)
-    if outcome is None:
-        assert actor.fingerprint() == before
-        return []
-    assert unpack(pack(outcome.reply)) == outcome.reply
-    if not outcome.events:
-        assert actor.fingerprint() == before
-    for effect in outcome.others:
-        if isinstance(effect, Tell):
-            told = type(effect.command).model_validate(from_json(to_json(effect.command.model_dump())), strict=False)
-            assert told == effect.command
-    for event in outcome.events:
-        to_json(dict(event.push()))
-    return [pack_event(event) for event in outcome.events]
+            turn.answer = Reply(200, 0, VERDICT) if step.answered else None
+        return decide(command, self.actor, turn)
+
+    def _recalled(self, name: str, value: Any) -> Any:
+        """What a reply or an event said under the field's name, so that tokens and ids find their way back."""
+        if name == "ids" and "id" in self.told:
+            return [self.told["id"]]
+        for known in (name, name.removesuffix("Id"), "id" if name.endswith("Id") else name):
+            if known in self.told:
+                return self.told[known]
+        return value
+
+
+def _survives_the_outbox(command: Command[Any]) -> None:
+    assert type(command).model_validate(from_json(to_json(command.model_dump())), strict=False) == command
 
 
 def _player_is_sound(actor: Any) -> None:
@@ -167,46 +206,42 @@ SOUND: dict[str, Callable[[Any], None]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_sequence_of_commands_decides_or_refuses_and_replays_the_same(kind: str) -> None:
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    seen: set[str] = set()
+
+    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
     @given(_steps(kind))
     def check(steps: list[Step]) -> None:
-        actor, journal = _born(kind)
-        at = START_MS
-        for number, step in enumerate(steps, 1):
-            at += step[2] * 1_000
-            journal += _take(kind, actor, step, _turn(kind, at, number, Caller("a", internal=True)))
+        trial = Trial(kind)
+        for step in steps:
+            trial.take(step)
         if kind in SOUND:
-            SOUND[kind](actor)
-        events = catalog().kind(kind).events
-        stored = from_json(to_json(journal))
-        replayed = play(
-            catalog().kind(kind).actor(), iter([events[name].model_validate(said) for name, said in stored])
-        )
-        assert replayed.fingerprint() == actor.fingerprint()
-        restored = type(actor).unpack_state(unpack(pack(actor.pack_state())))
-        assert restored.fingerprint() == actor.fingerprint()
-        assert pack(restored.view()) == pack(actor.view())
+            SOUND[kind](trial.actor)
+        stored = from_json(to_json(trial.journal))
+        events = [trial.kind.events[name].model_validate(fields) for name, fields in stored]
+        assert play(trial.kind.actor(), iter(events)).fingerprint() == trial.actor.fingerprint()
+        restored = type(trial.actor).unpack_state(unpack(pack(trial.actor.pack_state())))
+        assert restored.fingerprint() == trial.actor.fingerprint()
+        assert pack(restored.view()) == pack(trial.actor.view())
+        seen.update(name for name, _ in stored)
 
     check()
+    assert len(seen) > len(catalog().kind(kind).events) // 2, "too little happened for this to mean anything"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if catalog().kind(kind).queries])
 def test_any_question_is_answered_or_refused_and_changes_nothing(kind: str) -> None:
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
     @given(_steps(kind), st.lists(_messages(kind, "queries"), min_size=1, max_size=5))
     def check(steps: list[Step], questions: list[tuple[str, dict[str, Any]]]) -> None:
-        actor, _ = _born(kind)
-        for number, step in enumerate(steps, 1):
-            _take(kind, actor, step, _turn(kind, START_MS, number))
-        before = actor.fingerprint()
+        trial = Trial(kind)
+        for step in steps:
+            trial.take(step)
+        before = trial.actor.fingerprint()
         for name, fields in questions:
-            try:
-                query: Query[Any] = catalog().kind(kind).queries[name].model_validate(fields)
-                told = answer(query, actor, _turn(kind, START_MS, 0))
-            except (ValidationError, Refusal):
-                continue
-            assert from_json(to_json(told)) == unpack(pack(told))
-        assert actor.fingerprint() == before
+            with suppress(ValidationError, Refusal):
+                told = answer(trial.kind.queries[name].model_validate(fields), trial.actor, trial.turn())
+                assert from_json(to_json(told)) == unpack(pack(told))
+        assert trial.actor.fingerprint() == before
 
     check()
 
@@ -220,13 +255,11 @@ def _consulted_by(kind: str, name: str) -> set[str]:
     @settings(max_examples=20, deadline=None, database=None, derandomize=True)
     @given(_object(schema, schema.get("$defs", {})))
     def ask(fields: dict[str, Any]) -> None:
-        actor, _ = _born(kind)
-        try:
-            asked = command.model_validate(fields).consults(actor, _turn(kind, START_MS, 1))
-        except (ValidationError, Refusal):
-            return
-        if asked is not None:
-            found.add(asked.of.kind)
+        trial = Trial(kind)
+        with suppress(ValidationError, Refusal):
+            asked = command.model_validate(fields).consults(trial.actor, trial.turn())
+            if asked is not None:
+                found.add(asked.of.kind)
 
     ask()
     return found
