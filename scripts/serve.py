@@ -1,4 +1,4 @@
-"""`greenroom serve`: starts everything, says when it is ready, and takes it all down in order."""
+"""`greenroom serve`: supervises Postgres, Redis, Ray and the driver, and takes them down in order."""
 
 import asyncio
 import contextlib
@@ -7,186 +7,153 @@ import os
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import Any
 
 import structlog
+from pydantic import SecretStr
 from rich.console import Console
 
-from actors.runtime import cluster, content
-from actors.runtime.database import Database
-from actors.runtime.director import SHARED, Director
-from actors.runtime.migrations import SchemaUnknown, migrate
 from gateway import logs
-from gateway.accounts.first import ensure_admin
-from schemas.problems import Refusal
 from schemas.settings import Settings
-from scripts.content_files import ContentFaults, load_content
-from scripts.embedded.processes import ServerFailed
+from scripts.embedded.processes import Child, ServerFailed
 from scripts.embedded.servers import Servers
-from scripts.processes import Parts, Wiring, patiently
 
 _log = structlog.get_logger("serve")
 
-HOST_STOP_S = 20.0
-CONTENT_EVERY_S = 1.0
-DEDICATED_MAX = 64
-"""Ray actors for dedicated addresses; what comes beyond lives in the shared pool."""
+HANDOVER = "GREENROOM_HANDOVER"
+"""The environment variable by which the driver is told the settings and where the servers are, as JSON."""
+
+DRIVER_STOP_S = 60.0
+RESTARTS_MAX = 5
+"""Failed starts of the driver in a row, after which there is no point in trying again."""
+POLL_S = 0.02
 
 
 class Serving:
-    """One running Greenroom: its servers, its director and its processes."""
+    """One Greenroom in the foreground: its servers and, on them, its driver. What dies is started again."""
 
     def __init__(self, settings: Settings, console: Console) -> None:
-        self.settings = settings
+        self.settings = _with_port(settings)
         self.console = console
-        self.servers = Servers(settings)
+        self.servers = Servers(self.settings)
         self.stopping = asyncio.Event()
-        self.gateways: list[cluster.Process] = []
-        self.hosts: list[cluster.Process] = []
-        self.dedicated: dict[str, cluster.Process] = {}
-        self._keeping: asyncio.TaskGroup | None = None
-        self._wiring: Wiring | None = None
+        self._driver: Child | None = None
 
     async def run(self) -> int:
         """Serve until SIGTERM or Ctrl-C; returns the exit code."""
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._on_signal)
-        with self.console.status("Starting Postgres, Redis and Ray ..."):
-            await self.servers.__aenter__()
-        try:
-            return await self._serve()
-        finally:
-            cluster.disconnect()
-            await self.servers.__aexit__()
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        (self.settings.data / "run.json").unlink(missing_ok=True)
+        async with self.servers:
+            stopping = asyncio.ensure_future(self.stopping.wait())
+            code = await self._keep_driving(stopping)
+            if self._driver is not None:
+                await self._driver.stop(signal.SIGTERM, DRIVER_STOP_S)
+            (self.settings.data / "run.json").unlink(missing_ok=True)
+        self._say("Greenroom has stopped.")
+        return code
 
     def _on_signal(self) -> None:
         if self.stopping.is_set():
-            # A second signal: at once. The servers end with us, and the journal has everything that was acknowledged.
+            # A second signal: at once. Everything ends with us, and the journal has all that was acknowledged.
             os._exit(130)
-        self.console.print("Stopping: finishing what is in flight ...")
+        self._say("Stopping: finishing what is in flight ...")
         self.stopping.set()
 
-    async def _serve(self) -> int:
-        ends = self.servers.endpoints
-        database = Database(ends.database_url, size=3)
-        await patiently(database.open)
-        await migrate(database)
-        await self._publish_content(database)
-        if self.settings.admin_username and self.settings.admin_password:
-            await ensure_admin(database, self.settings.admin_username, self.settings.admin_password)
-        settings = self._with_port()
-        await asyncio.to_thread(cluster.connect, ends.ray_address)
-        self._wiring = Wiring(
-            settings=settings,
-            database_url=ends.database_url,
-            redis_url=ends.redis_url,
-            runtime=self.servers.folder.runtime,
-            tcp=self.settings.ray_address is not None,
+    async def _keep_driving(self, stopping: "asyncio.Future[Any]") -> int:
+        watching = asyncio.ensure_future(self.servers.watch())
+        failures = 0
+        try:
+            while not stopping.done():
+                ready = await self._start_driver(stopping)
+                failures = 0 if ready else failures + 1
+                if failures >= RESTARTS_MAX or (failures and self._refused()):
+                    return 1
+                assert self._driver is not None  # noqa: S101 - just started
+                ended = asyncio.ensure_future(self._driver.ended())
+                await asyncio.wait({stopping, watching, ended}, return_when=asyncio.FIRST_COMPLETED)
+                if watching.done() and not stopping.done():
+                    ended.cancel()
+                    await self._restart_ray(watching.result())
+                    watching = asyncio.ensure_future(self.servers.watch())
+                elif not stopping.done():
+                    _log.error("driver_ended", code=ended.result())
+                    self._say("The driver has ended; starting it again ...")
+            return 0
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+
+    async def _start_driver(self, stopping: "asyncio.Future[Any]") -> bool:
+        """Start the driver; False when it ended before it was ready."""
+        described = self.settings.data / "run.json"
+        described.unlink(missing_ok=True)
+        folder = self.servers.folder
+        self._driver = Child(
+            name="driver",
+            command=[sys.executable, "-m", "scripts.driver"],
+            record=folder.run / "driver.json",
+            log=folder.logs / "driver.log",
+            environment=os.environ | self.servers.endpoints.environment | {HANDOVER: self._handover()},
         )
-        parts = Parts(self._wiring, "director", pool_size=3)
-        await parts.open()
-        director = Director(
-            parts.database, parts.router, node=parts.node, token=parts.token, start_dedicated=self._start_dedicated
-        )
-        await director.prepare()
-        async with asyncio.TaskGroup() as tasks:
-            self._keeping = tasks
-            background = [
-                tasks.create_task(work())
-                for work in (parts.router.run_forever, parts.directory.run_forever, director.run_forever)
-            ]
-            background.append(tasks.create_task(self._watch_content(database)))
-            background_servers = tasks.create_task(self._watch_servers())
-            for number in range(settings.hosts):
-                arguments = {"wiring": self._wiring, "name": f"host-{number + 1}", "pool": SHARED}
-                self.hosts.append(self._start("HostProcess", arguments))
-            for number in range(settings.gateways):
-                arguments = {"wiring": self._wiring, "name": f"gateway-{number + 1}"}
-                self.gateways.append(self._start("GatewayProcess", arguments))
-            await self._until_ready(director)
-            if not self.stopping.is_set():
-                self._announce(settings)
-            await self.stopping.wait()
-            background_servers.cancel()
-            await asyncio.gather(*(gateway.stop(settings.drain_timeout_s + 5) for gateway in self.gateways))
-            await asyncio.gather(*(host.stop(HOST_STOP_S) for host in (*self.hosts, *self.dedicated.values())))
-            for task in background:
-                task.cancel()
-        await parts.close()
-        await database.close()
-        with contextlib.suppress(FileNotFoundError):
-            (self.settings.data / "run.json").unlink()
-        self.console.print("Greenroom has stopped.")
-        return 0
-
-    @property
-    def _processes(self) -> list[cluster.Process]:
-        return [*self.gateways, *self.hosts, *self.dedicated.values()]
-
-    def _start(self, class_name: str, arguments: dict[str, Any]) -> cluster.Process:
-        assert self._keeping is not None  # noqa: S101 - set before anything is started
-        process = cluster.Process(f"scripts.processes:{class_name}", arguments["name"], arguments, spread=True)
-        self._keeping.create_task(process.keep())
-        return process
-
-    async def _start_dedicated(self, slot: str) -> None:
-        if slot not in self.dedicated and len(self.dedicated) < DEDICATED_MAX and not self.stopping.is_set():
-            arguments = {"wiring": self._wiring, "name": slot, "pool": slot}
-            self.dedicated[slot] = self._start("HostProcess", arguments)
-
-    def _with_port(self) -> Settings:
-        """Port 0 becomes a free one; a port that is taken is an error here, not in every gateway's log."""
-        with socket.socket(socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((self.settings.host, self.settings.port))
-            except OSError as error:
-                raise SystemExit(
-                    f"{self.settings.bind} is not free ({error.strerror}); set GREENROOM_BIND to another address."
-                ) from None
-            port = probe.getsockname()[1]
-        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
-        return self.settings.model_copy(update={"bind": f"{host}:{port}"})
-
-    async def _until_ready(self, director: Director) -> None:
-        with self.console.status("Starting hosts and gateways ..."):
-            await self._unless_stopping(director.ready.wait())
-            for gateway in self.gateways:
-                await self._unless_stopping(self._answers(gateway))
-
-    async def _answers(self, gateway: cluster.Process) -> None:
-        while True:
-            with contextlib.suppress(ConnectionError):
-                if await gateway.call("ready"):
-                    return
-            await asyncio.sleep(0.02)
-
-    async def _unless_stopping(self, work: Any) -> None:
-        waiting = {asyncio.ensure_future(work), asyncio.ensure_future(self.stopping.wait())}
-        _, left = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for task in left:
-            task.cancel()
-
-    def _announce(self, settings: Settings) -> None:
-        ends = self.servers.endpoints
-        url = f"http://{settings.bind}"
+        self._driver.spawn()
+        while not described.exists() and self._driver.running and not stopping.done():
+            await asyncio.sleep(POLL_S)
+        if stopping.done():
+            return True
+        if not described.exists():
+            _log.error("driver_not_ready", reason=self._driver.last_words())
+            return False
         if self.servers.ray is not None:
             self.servers.ray.start_dashboard()
-        described = {
-            "pid": os.getpid(),
-            "url": url,
-            "database_url": ends.database_url,
-            "redis_url": ends.redis_url,
-            "ray_address": ends.ray_address,
-            "dashboard_url": ends.dashboard_url,
+        self._announce()
+        return True
+
+    def _refused(self) -> bool:
+        """Whether the driver said that it cannot start, and why: then that is the answer."""
+        failed = self.settings.data / "run.failed"
+        if not failed.exists():
+            return False
+        print(f"Greenroom does not start: {failed.read_text()}", file=sys.stderr)
+        failed.unlink()
+        return True
+
+    async def _restart_ray(self, reason: str) -> None:
+        """Ray's head has ended, and with it every process on it: begin again, on the same journal."""
+        _log.error("ray_ended", reason=reason)
+        self._say("Ray's head has ended; starting it again ...")
+        if self._driver is not None:
+            await self._driver.stop(signal.SIGKILL, 5.0)
+        if self.servers.ray is not None:
+            await self.servers.ray.stop()
+            await self.servers.ray.start()
+
+    def _handover(self) -> str:
+        settings = {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else dumped
+            for (name, value), dumped in zip(self.settings, self.settings.model_dump(mode="json").values(), strict=True)
         }
-        path = self.settings.data / "run.json"
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(described))
+        ends = self.servers.endpoints
+        return json.dumps(
+            {
+                "settings": settings,
+                "pid": os.getpid(),
+                "database_url": ends.database_url,
+                "redis_url": ends.redis_url,
+                "ray_address": self.servers.ray.address if self.servers.ray is not None else ends.ray_address,
+                "dashboard_url": ends.dashboard_url,
+                "runtime": str(self.servers.folder.runtime),
+            }
+        )
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+    def _announce(self) -> None:
+        url = f"http://{self.settings.bind}"
         print(f"Greenroom is ready at {url}", flush=True)
-        self.console.print(
+        self._say(
             f"""
   Try next, in another terminal:
     curl -s {url}/api/v1/auth/register -H 'content-type: application/json' \\
@@ -195,74 +162,36 @@ class Serving:
     .venv/bin/greenroom inspect list player   the actors, as designers see them
     .venv/bin/greenroom doctor                settings, and whether all is well
   API documents: {url}/openapi.json  {url}/asyncapi.json
-  Ray dashboard: {ends.dashboard_url or "off"}  (Ray's own tools need RAY_AUTH_MODE=token)
+  Ray dashboard: {self.servers.endpoints.dashboard_url or "off"}  (Ray's own tools need RAY_AUTH_MODE=token)
   Ctrl-C stops everything; nothing that was acknowledged is lost.
-""",
-            highlight=False,
-            soft_wrap=True,
+"""
         )
 
-    # -- content and servers ---------------------------------------------------------------------------------------
 
-    async def _publish_content(self, database: Database) -> None:
-        body = load_content(self.settings.content).model_dump(mode="json", exclude={"version"})
-        await content.publish(database, body, by="files")
-
-    async def _watch_content(self, database: Database) -> None:
-        """Publish the content files again when they change; a fault keeps the active version and is shown."""
-        seen = _stamps(self.settings.content)
-        while True:
-            await asyncio.sleep(CONTENT_EVERY_S)
-            stamps = _stamps(self.settings.content)
-            if stamps == seen:
-                continue
-            seen = stamps
-            try:
-                await self._publish_content(database)
-            except Exception as error:
-                _log.warning("content_not_published", reason=str(error))
-                self.console.print(f"Content was not published; the active version stays.\n{error}")
-            else:
-                self.console.print("Content published.")
-
-    async def _watch_servers(self) -> None:
-        """Keep the servers up. When Ray's head ends, all of its processes end with it: start them anew, on the same
-        journal. A cluster of the user's own is theirs to keep."""
-        while True:
-            reason = await self.servers.watch()
-            _log.error("ray_ended", reason=reason)
-            self.console.print("Ray's head has ended; starting it again ...")
-            ray_head = self.servers.ray
-            assert ray_head is not None  # noqa: S101 - only an embedded head is watched
-            cluster.disconnect()
-            for process in self._processes:
-                process.forget()
-            await ray_head.stop()
-            await asyncio.to_thread(cluster.connect, await ray_head.start())
-            ray_head.start_dashboard()
-            self.console.print("Ray runs again.")
-
-
-def _stamps(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in sorted(folder.glob("*.yaml"))}
+def _with_port(settings: Settings) -> Settings:
+    """Port 0 becomes a free one; a port that is taken is an error here, not in every gateway's log."""
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise ServerFailed(
+                f"{settings.bind} is not free ({error.strerror}); set GREENROOM_BIND to another address"
+            ) from None
+        port = probe.getsockname()[1]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return settings.model_copy(update={"bind": f"{host}:{port}"})
 
 
 def serve(settings: Settings) -> int:
     """Run a Greenroom in the foreground; returns the exit code."""
-    logs.set_up(settings.log_level, "serve", stream=_log_file(settings))
-    import uvloop
-
-    try:
-        return uvloop.run(Serving(settings, Console()).run())
-    except (ServerFailed, ContentFaults, SchemaUnknown, Refusal, ValueError, ConnectionError) as failure:
-        _log.error("serve_failed", reason=str(failure))
-        print(f"Greenroom does not start: {failure}", file=sys.stderr)
-        return 1
-
-
-def _log_file(settings: Settings) -> Any:
     folder = settings.data / "logs"
     folder.mkdir(parents=True, exist_ok=True)
-    return (folder / "serve.log").open("a", buffering=1)
-
-
+    with (folder / "serve.log").open("a", buffering=1) as log:
+        logs.set_up(settings.log_level, "serve", stream=log)
+        try:
+            return asyncio.run(Serving(settings, Console()).run())
+        except ServerFailed as failure:
+            _log.error("serve_failed", reason=str(failure))
+            print(f"Greenroom does not start: {failure}", file=sys.stderr)
+            return 1

@@ -31,6 +31,7 @@ class RayHead:
         self.data = folder.path / "ray"
         self.child: Child | None = None
         self.dashboard: Child | None = None
+        self.address = ""
         self.dashboard_url = f"http://{LOOPBACK}:{free_port()}" if dashboard else None
 
     @property
@@ -68,7 +69,8 @@ class RayHead:
         self.child.spawn()
         if not await self.child.until(lambda: address.exists() and bool(address.read_text()), READY_TIMEOUT_S):
             raise ServerFailed(f"Ray does not start:\n{self.child.last_words()}")
-        return address.read_text().strip()
+        self.address = address.read_text().strip()
+        return self.address
 
     def start_dashboard(self) -> None:
         """Starts the dashboard without waiting: nothing of the game depends on it."""

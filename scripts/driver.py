@@ -1,0 +1,184 @@
+"""The Ray driver of a Greenroom: owns its Ray actors, directs its hosts, and publishes its content.
+
+It is a process of its own because Ray ends a driver whose head dies; `greenroom serve` then starts both anew.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvloop
+
+from actors.runtime import cluster, content
+from actors.runtime.database import Database
+from actors.runtime.director import SHARED, Director
+from actors.runtime.migrations import SchemaUnknown, migrate
+from gateway import logs
+from gateway.accounts.first import ensure_admin
+from schemas.problems import Refusal
+from schemas.settings import Settings
+from scripts.content_files import ContentFaults, load_content
+from scripts.processes import Parts, Wiring, patiently
+from scripts.serve import HANDOVER
+
+_log = structlog.get_logger("driver")
+
+HOST_STOP_S = 20.0
+CONTENT_EVERY_S = 1.0
+DEDICATED_MAX = 64
+"""Ray actors for dedicated addresses; what comes beyond lives in the shared pool."""
+
+
+class Driver:
+    """One running game: a director, hosts and gateways on a Ray cluster."""
+
+    def __init__(self, settings: Settings, handover: dict[str, Any]) -> None:
+        self.settings = settings
+        self.handover = handover
+        self.stopping = asyncio.Event()
+        self.gateways: list[cluster.Process] = []
+        self.hosts: list[cluster.Process] = []
+        self.dedicated: dict[str, cluster.Process] = {}
+        self._keeping: asyncio.TaskGroup | None = None
+        self._wiring: Wiring | None = None
+
+    async def run(self) -> int:
+        """Serve until SIGTERM; returns the exit code."""
+        loop = asyncio.get_running_loop()
+        settings, told = self.settings, self.handover
+        database = Database(told["database_url"], size=3)
+        await patiently(database.open)
+        await migrate(database)
+        await self._publish_content(database)
+        if settings.admin_username and settings.admin_password:
+            await ensure_admin(database, settings.admin_username, settings.admin_password)
+        await asyncio.to_thread(cluster.connect, told["ray_address"])
+        # After Ray, which sets a handler of its own.
+        loop.add_signal_handler(signal.SIGTERM, self.stopping.set)
+        self._wiring = Wiring(
+            settings=settings,
+            database_url=told["database_url"],
+            redis_url=told["redis_url"],
+            runtime=Path(told["runtime"]),
+            tcp=settings.ray_address is not None,
+        )
+        parts = Parts(self._wiring, "director", pool_size=3)
+        await parts.open()
+        director = Director(
+            parts.database, parts.router, node=parts.node, token=parts.token, start_dedicated=self._start_dedicated
+        )
+        await director.prepare()
+        async with asyncio.TaskGroup() as tasks:
+            self._keeping = tasks
+            background = [
+                tasks.create_task(work())
+                for work in (parts.router.run_forever, parts.directory.run_forever, director.run_forever)
+            ]
+            background.append(tasks.create_task(self._watch_content(database)))
+            for number in range(settings.hosts):
+                self.hosts.append(self._start("HostProcess", f"host-{number + 1}", pool=SHARED))
+            for number in range(settings.gateways):
+                self.gateways.append(self._start("GatewayProcess", f"gateway-{number + 1}"))
+            await self._unless_stopping(self._until_ready(director))
+            if not self.stopping.is_set():
+                self._announce()
+            await self.stopping.wait()
+            await asyncio.gather(*(gateway.stop(settings.drain_timeout_s + 5) for gateway in self.gateways))
+            await asyncio.gather(*(host.stop(HOST_STOP_S) for host in (*self.hosts, *self.dedicated.values())))
+            for task in background:
+                task.cancel()
+        await parts.close()
+        await database.close()
+        cluster.disconnect()
+        return 0
+
+    # -- processes ------------------------------------------------------------------------------------------------
+
+    def _start(self, class_name: str, name: str, **arguments: str) -> cluster.Process:
+        assert self._keeping is not None  # noqa: S101 - set before anything is started
+        told = {"wiring": self._wiring, "name": name, **arguments}
+        process = cluster.Process(f"scripts.processes:{class_name}", name, told, spread=True)
+        self._keeping.create_task(process.keep())
+        return process
+
+    async def _start_dedicated(self, slot: str) -> None:
+        if slot not in self.dedicated and len(self.dedicated) < DEDICATED_MAX and not self.stopping.is_set():
+            self.dedicated[slot] = self._start("HostProcess", slot, pool=slot)
+
+    async def _until_ready(self, director: Director) -> None:
+        await director.ready.wait()
+        for gateway in self.gateways:
+            while not await self._answers(gateway):
+                await asyncio.sleep(0.02)
+
+    async def _answers(self, gateway: cluster.Process) -> bool:
+        try:
+            return bool(await gateway.call("ready"))
+        except ConnectionError:
+            return False
+
+    async def _unless_stopping(self, work: Any) -> None:
+        waiting = {asyncio.ensure_future(work), asyncio.ensure_future(self.stopping.wait())}
+        _, left = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in left:
+            task.cancel()
+
+    def _announce(self) -> None:
+        """Write down where everything is: `serve` waits for it, and the tools read it."""
+        told = {name: self.handover[name] for name in ("database_url", "redis_url", "ray_address", "dashboard_url")}
+        described = {"pid": self.handover["pid"], "driver": os.getpid(), "url": f"http://{self.settings.bind}", **told}
+        path = self.settings.data / "run.json"
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps(described))
+        fresh.rename(path)
+
+    # -- content --------------------------------------------------------------------------------------------------
+
+    async def _publish_content(self, database: Database) -> None:
+        body = load_content(self.settings.content).model_dump(mode="json", exclude={"version"})
+        await content.publish(database, body, by="files")
+
+    async def _watch_content(self, database: Database) -> None:
+        """Publish the content files again when they change; a fault keeps the active version and is logged."""
+        seen = _stamps(self.settings.content)
+        while True:
+            await asyncio.sleep(CONTENT_EVERY_S)
+            stamps = _stamps(self.settings.content)
+            if stamps == seen:
+                continue
+            seen = stamps
+            try:
+                await self._publish_content(database)
+            except (ContentFaults, Refusal, OSError) as error:
+                _log.error("content_not_published", reason=str(error))
+            else:
+                _log.info("content_published")
+
+
+def _stamps(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in sorted(folder.glob("*.yaml"))}
+
+
+def main() -> int:
+    """Run the driver that `greenroom serve` starts."""
+    handover = json.loads(os.environ.pop(HANDOVER))
+    settings = Settings(**handover.pop("settings"))
+    logs.set_up(settings.log_level, "driver")
+    try:
+        return uvloop.run(Driver(settings, handover).run())
+    except (ContentFaults, SchemaUnknown, Refusal, ValueError, ConnectionError) as failure:
+        print(f"Greenroom does not start: {failure}", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):
+            (settings.data / "run.failed").write_text(str(failure))
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
