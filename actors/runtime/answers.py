@@ -10,7 +10,7 @@ from actors.runtime import faults
 from actors.runtime.cell import Await, Cell, Delivery, Known, Played
 from actors.runtime.commit import Group
 from actors.runtime.metrics import HostMetrics
-from actors.runtime.ops import OpFinder
+from actors.runtime.ops import OpFinder, fingerprint
 from actors.runtime.router import Router
 from actors.runtime.topics import Topics
 from actors.runtime.waker import known
@@ -66,7 +66,7 @@ class Answers:
     def later(self, cell: Cell, delivery: Delivery, reply: Reply, *, look_back: bool) -> None:
         """Answer once everything that the answer has seen is committed. With `look_back`, an op id that is older than
         the actor's memory is looked up first: if it had an effect, that turn's reply counts."""
-        if look_back and not cell.complete and not delivery.request.caller.internal:
+        if look_back and not cell.complete:
             self.spawn(self._look_back(cell, delivery, reply))
         else:
             self.when_committed(cell, delivery, reply)
@@ -84,8 +84,7 @@ class Answers:
             delivery.reply(refused(refusal))
             return
         if found is not None:
-            before = known(*found)
-            self.again(cell, before, delivery, before.fingerprint)
+            self.again(cell, known(*found), delivery, fingerprint(delivery.request))
         elif self.lives(cell):
             self.when_committed(cell, delivery, reply)
         else:

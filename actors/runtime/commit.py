@@ -39,12 +39,13 @@ class Parcel:
 class Late:
     """A tell that its receiver refused: to be tried again later, or buried when its attempts are used up."""
 
-    __slots__ = ("attempts", "bucket", "delay_ms", "id", "reason", "tell", "to")
+    __slots__ = ("attempts", "bucket", "delay_ms", "id", "parcel", "reason", "tell", "to")
 
     def __init__(
-        self, tell_id: str, to: Address, bucket: int, tell: list[Any], attempts: int, delay_ms: int, reason: str
+        self, parcel: str, to: Address, bucket: int, tell: list[Any], attempts: int, delay_ms: int, reason: str
     ) -> None:
-        self.id = tell_id
+        self.parcel = parcel
+        self.id: str = tell[0]
         self.to = to
         self.bucket = bucket
         self.tell = tell
@@ -117,7 +118,7 @@ class GroupCommit:
         run: int,
         bucket_of: Callable[[Address], int],
         on_committed: Callable[[Group], None],
-        on_lost: Callable[[set[Cell], list[Delivery], Refusal | None, bool], None],
+        on_lost: Callable[[set[Cell], list[Delivery], bool], None],
         metrics: HostMetrics,
     ) -> None:
         self.statements = statements
@@ -181,23 +182,29 @@ class GroupCommit:
                 await self._write(group)
             except UniqueConflict as conflict:
                 lost = self._losers(group, conflict)
-                stale = conflict.constraint.endswith("history") or "version" in conflict.columns
+                stale = "version" in conflict.columns
                 _log.warning(
                     "commit_conflict", constraint=conflict.constraint, actors=[str(cell.address) for cell in lost][:5]
                 )
                 self.metrics.conflicts.inc()
                 if not lost or attempt == ATTEMPTS_MAX:
-                    self._lose(group, group.cells, None, stale)
+                    if len(group.cells) > 1:
+                        await self._one_by_one(group)
+                    else:
+                        self._lose(group, group.cells, stale)
                     return
-                for cell in lost:
-                    cell.checks_ops = True
-                group = self._lose(group, lost, None, stale)
+                if not stale:
+                    for cell in lost:
+                        cell.checks_ops = True
+                group = self._lose(group, lost, stale)
             except Refused as refused:
                 _log.error("commit_refused", reason=str(refused)[:500])
                 if len(group.turns) <= 1:
-                    self._lose(group, group.cells, Refusal("INTERNAL", "The change could not be stored."), False)
-                    return
-                await self._one_by_one(group)
+                    self._refuse(group)
+                elif len(group.cells) > 1:
+                    await self._one_by_one(group)
+                else:
+                    await self._turn_by_turn(group)
                 return
             except OutcomeUnknown as unknown:
                 _log.warning("commit_outcome_unknown", reason=unknown.message)
@@ -216,19 +223,49 @@ class GroupCommit:
         """Commit each actor by itself, so that the one that Postgres refuses harms nobody else."""
         for cell in group.cells:
             alone, _ = group.without(group.cells - {cell})
-            for turn in alone.turns:
-                turn.cell.last_group = alone
+            if cell.last_group is group:
+                cell.last_group = alone
             await self._commit(alone)
 
+    async def _turn_by_turn(self, group: Group) -> None:
+        """One actor had several turns, one of which Postgres refuses: keep what was before, take the rest anew."""
+        (cell,) = {turn.cell for turn in group.turns}
+        while group.turns:
+            turn = group.turns.pop(0)
+            alone = Group()
+            alone.turns = [turn]
+            alone.finished = [item for item in group.finished if item[1] == turn.op]
+            alone.late = [item for item in group.late if item[1].parcel == turn.op]
+            if not group.turns:
+                alone.waiting, alone.views = group.waiting, group.views
+                if cell.last_group is group:
+                    cell.last_group = alone
+            await self._commit(alone)
+            if not cell.awake:
+                self._lose(group, {cell}, False)
+                return
+
+    def _refuse(self, group: Group) -> None:
+        """Tell those who asked for the turns of this group that Postgres does not take them."""
+        reply = Refusal("INTERNAL", "The change could not be stored.")
+        for turn in group.turns:
+            for delivery in (turn.origin, *(turn.joined or ())):
+                if delivery is not None:
+                    delivery.reply(Reply(reply.status, 0, reply.pack()))
+            turn.origin = turn.joined = None
+        self._lose(group, group.cells, False)
+
     def _losers(self, group: Group, conflict: UniqueConflict) -> set[Cell]:
-        key = (conflict.columns.get("kind", ""), conflict.columns.get("key", ""))
-        return {turn.cell for turn in group.turns if tuple(turn.cell.address) == key}
+        if conflict.columns[:2] != ("kind", "key"):
+            return set()
+        cells = {turn.cell for turn in group.turns}
+        return {cell for cell in cells if conflict.values.startswith(f"{cell.address.kind}, {cell.address.key}, ")}
 
     def forget(self, cell: Cell) -> None:
         """Take an actor whose state may be wrong out of every group that has not been sent yet."""
-        self._lose(Group(), {cell}, None, False)
+        self._lose(Group(), {cell}, False)
 
-    def _lose(self, group: Group, lost: set[Cell], refusal: Refusal | None, stale: bool) -> Group:
+    def _lose(self, group: Group, lost: set[Cell], stale: bool) -> Group:
         """Take these actors out of this and every later group, and have their deliveries taken anew."""
         rest, again = group.without(lost)
         for index, sealed in enumerate(self._sealed):
@@ -242,13 +279,13 @@ class GroupCommit:
         for turn in rest.turns:
             if turn.cell.last_group is group:
                 turn.cell.last_group = rest
-        self.on_lost(lost, again, refusal, stale)
+        self.on_lost(lost, again, stale)
         return rest
 
     def _lose_everything(self, group: Group) -> None:
         lost = group.cells.union(self.gathering.cells, *(sealed.cells for sealed in self._sealed))
         lost |= {cell for cell, _ in group.finished} | {cell for cell, _ in group.late}
-        self._lose(group, lost, None, False)
+        self._lose(group, lost, False)
 
     async def _write(self, group: Group) -> None:
         statements = self._statements(group)
@@ -385,6 +422,7 @@ def _due_checkpoints(group: Group) -> list[Cell]:
         # Only a cell whose newest turn is in this group: its state in memory is the state after this commit.
         if (
             cell.actor is not None
+            and cell.awake
             and cell.last_group is group
             and cell.actor.checkpoint_due(cell.version - cell.checkpointed)
         ):

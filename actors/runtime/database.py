@@ -24,15 +24,15 @@ _COMMIT_SETTINGS = {
 
 
 class UniqueConflict(Exception):
-    """A row with this key stands there already. `columns` maps the key's columns to the values of the loser."""
+    """A row with this key stands there already. `columns` are the key's columns, `values` the loser's, as Postgres
+    prints them: joined by commas, which values may hold as well."""
 
     def __init__(self, constraint: str, detail: str) -> None:
         super().__init__(f"{constraint}: {detail}")
         self.constraint = constraint
-        self.columns: dict[str, str] = {}
         found = re.match(r"Key \((.*?)\)=\((.*)\) already exists", detail, re.DOTALL)
-        if found:
-            self.columns = dict(zip(found[1].split(", "), found[2].split(", "), strict=False))
+        self.columns = tuple(found[1].split(", ")) if found else ()
+        self.values = found[2] if found else ""
 
 
 class Refused(Exception):

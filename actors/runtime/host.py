@@ -34,6 +34,7 @@ _log = structlog.get_logger("host")
 
 TRIES_MAX = 4
 CHECKPOINT_BATCH = 100
+OLD_OPS_ACTORS_MAX = 10_000
 
 
 class Host:
@@ -66,6 +67,8 @@ class Host:
         self.metrics = metrics
         self.draining = False
         self.cells: dict[Address, Cell] = {}
+        self._sent_old_ops: dict[Address, None] = {}
+        """Actors that were sent op ids older than their memory, the latest last."""
         self._tasks: set[asyncio.Task[None]] = set()
         ops = OpFinder(journal)
         self.answers = Answers(
@@ -122,7 +125,11 @@ class Host:
             delivery.reply(MOVED_REPLY)
             return
         address = Address(request.kind, request.key)
-        cell = self.cells.get(address) or self._open(address)
+        try:
+            cell = self.cells.get(address) or self._open(address)
+        except Refusal as refusal:
+            delivery.reply(refused(refusal))
+            return
         if cell is None:
             delivery.reply(MOVED_REPLY)
         elif cell.awake and not cell.busy and not cell.mailbox:
@@ -136,7 +143,9 @@ class Host:
         slot, bucket = self.lease.slots.place(address)
         if not self.lease.owns(slot) or self.draining:
             return None
+        self.catalog.kind(address.kind)
         cell = self.cells[address] = Cell(address, slot, bucket)
+        cell.checks_ops = address in self._sent_old_ops
         self.waker.add(cell)
         return cell
 
@@ -233,15 +242,15 @@ class Host:
         delivery.reply(refused(Refusal("INTERNAL")))
         self.commits.forget(cell)
 
-    def _lost(self, lost: set[Cell], again: list[Delivery], refusal: Refusal | None, stale: bool) -> None:
+    def _lost(self, lost: set[Cell], again: list[Delivery], stale: bool) -> None:
         """Memory of these actors no longer equals the truth: out with them; what they were asked is taken anew."""
         for cell in lost:
-            waiting = self._drop(cell)
-            again = [*again, *waiting]
-        if refusal is not None:
-            for delivery in again:
-                delivery.reply(refused(refusal))
-        elif stale:
+            again = [*again, *self._drop(cell)]
+            if cell.checks_ops:
+                self._sent_old_ops[cell.address] = None
+        while len(self._sent_old_ops) > OLD_OPS_ACTORS_MAX:
+            del self._sent_old_ops[next(iter(self._sent_old_ops))]
+        if stale:
             # Another host wrote this history: ask who owns the slots before waking anyone again.
             self.spawn(self._look_and_redeliver(again))
         else:

@@ -1,16 +1,24 @@
 """Looks up op ids that are older than an actor's memory, many with one query."""
 
 import asyncio
+from hashlib import blake2b
 from typing import Any
 
 from actors.runtime.journal import Journal
 from schemas.address import Address
+from schemas.messages import Request
 from schemas.problems import Refusal
 
 BATCH_MAX = 500
 WAITING_MAX = 5_000
 
 Found = tuple[int, dict[str, Any]] | None
+
+
+def fingerprint(request: Request) -> int:
+    """A hash of what is asked: the same op id with another one is another request."""
+    digest = blake2b(request.data, digest_size=6, key=request.name.encode()[:64]).digest()
+    return int.from_bytes(digest, "big")
 
 
 class OpFinder:

@@ -24,11 +24,13 @@ class Placement:
         return crc32(f"{address.kind}:{address.key}".encode()) % BUCKETS
 
     def place(self, address: Address) -> tuple[str, int]:
-        """Slot and bucket. Refused as INVALID when the address cannot be hashed."""
+        """Slot and bucket. Refused as INVALID when Postgres could not store the address."""
         try:
             bucket = self.bucket(address)
         except UnicodeEncodeError:
-            raise Refusal("INVALID", "The key holds characters that cannot be stored.") from None
+            bucket = -1
+        if bucket < 0 or "\0" in address.key:
+            raise Refusal("INVALID", "The key holds characters that cannot be stored.")
         return (str(address) if address.kind in self._dedicated else str(bucket)), bucket
 
     @staticmethod

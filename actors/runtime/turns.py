@@ -5,7 +5,6 @@ import functools
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, Protocol
 
 import structlog
@@ -20,7 +19,7 @@ from actors.runtime.commit import GroupCommit, Late
 from actors.runtime.content import ContentStore
 from actors.runtime.lease import Lease
 from actors.runtime.metrics import HostMetrics
-from actors.runtime.ops import OpFinder
+from actors.runtime.ops import OpFinder, fingerprint
 from actors.runtime.router import Router
 from actors.runtime.topics import merged_push
 from actors.runtime.waker import known
@@ -111,25 +110,25 @@ class Turns:
     def command(self, cell: Cell, delivery: Delivery) -> None:
         """Take the turn of one command, or answer its op id again. Raises Refusal."""
         request = delivery.request
-        fingerprint = _fingerprint(request)
+        asked = fingerprint(request)
         before = cell.recent.get(request.op)
         if before is not None:
-            self.answers.again(cell, before, delivery, fingerprint)
+            self.answers.again(cell, before, delivery, asked)
             return
         if faults.armed:
             faults.point("before_validate")
         message = self.catalog.kind(cell.address.kind).command(request.name)
         right = admit(message, cell.address.key, request.caller)
         command = message.model_validate(unpack(request.data))
-        decision = Decision(cell, delivery, command, self.turn(cell, request), right, fingerprint)
-        if cell.checks_ops and not request.caller.internal:
+        decision = Decision(cell, delivery, command, self.turn(cell, request), right, asked)
+        if cell.checks_ops or (request.attempt and not cell.complete):
             cell.busy = True
             self.floor.spawn(self._look_first(decision))
         else:
             self._consult(decision)
 
     async def _look_first(self, decision: Decision) -> None:
-        """Ask the journal for the op id before the turn: this actor was sent stale ones before."""
+        """Ask the journal for the op id before the turn: it was sent before, or this actor is sent old ones."""
         cell = decision.cell
         try:
             found = await self.ops.find(cell.address, decision.turn.op)
@@ -207,7 +206,9 @@ class Turns:
             faults.point("after_decide")
         self.metrics.turns.labels(cell.address.kind, "ok").inc()
         if not outcome.events:
-            self.answers.later(cell, decision.delivery, Reply(200, cell.version, outcome.reply), look_back=True)
+            # What consults ask leaves no event most of the time, and is never repeated.
+            look_back = not decision.delivery.request.caller.internal
+            self.answers.later(cell, decision.delivery, Reply(200, cell.version, outcome.reply), look_back=look_back)
             return
         played = Played(cell, decision.delivery, turn.op, decision.fingerprint)
         played.events = [pack_event(event) for event in outcome.events]
@@ -280,7 +281,7 @@ class Turns:
                 command = kind.command(name).model_validate(fields, strict=False)
                 outcome = decide(command, actor, turn)
             except (Refusal, ValidationError) as refusal:
-                replies.append(list(self._tell_refused(cell, tell, attempts, refusal)))
+                replies.append(list(self._tell_refused(cell, request.op, tell, attempts, refusal)))
                 continue
             events.extend(outcome.events)
             effects.extend(outcome.others)
@@ -307,7 +308,7 @@ class Turns:
         if faults.armed:
             faults.point("receiver_applied_before_ack")
 
-    def _tell_refused(self, cell: Cell, tell: list[Any], attempts: int, refusal: Exception) -> Reply:
+    def _tell_refused(self, cell: Cell, parcel: str, tell: list[Any], attempts: int, refusal: Exception) -> Reply:
         """Try a refused tell again later, or bury it: its sender's effect must not get lost in silence."""
         attempts += 1
         reason = refusal.code if isinstance(refusal, Refusal) else "INVALID"
@@ -316,11 +317,6 @@ class Turns:
             _log.error("tell_buried", actor=str(cell.address), tell=tell[0], name=tell[1], reason=reason)
             self.metrics.dead_letters.labels(cell.address.kind).inc()
             delay_ms = -1
-        late = Late(tell[0], cell.address, cell.bucket, tell, attempts, delay_ms, reason)
+        late = Late(parcel, cell.address, cell.bucket, tell, attempts, delay_ms, reason)
         self.commits.gathering.late.append((cell, late))
         return refused(refusal if isinstance(refusal, Refusal) else Refusal("INVALID", str(refusal)[:200]))
-
-
-def _fingerprint(request: Request) -> int:
-    digest = blake2b(request.data, digest_size=6, key=request.name.encode()[:64]).digest()
-    return int.from_bytes(digest, "big")

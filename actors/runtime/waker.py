@@ -111,6 +111,11 @@ class Waker:
         except Refusal as refusal:
             await self._try_later(batch, started, refusal)
             return
+        except Exception:
+            _log.exception("wake_failed", actors=[str(cell.address) for cell, _ in batch][:5])
+            for cell, _ in batch:
+                self.on_failed(cell, Refusal("INTERNAL"))
+            return
         for number, (cell, (actor, version)) in enumerate(actors.items()):
             try:
                 await self._play(cell, actor, version, tails.get(cell.address, []))
