@@ -1,0 +1,201 @@
+"""A whole Greenroom without Ray and gateways in one process: hosts, a router and a director on real servers."""
+
+import asyncio
+import contextlib
+import itertools
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from actors.core import SYSTEM, Actor, Caller, Command, Query
+from actors.runtime.database import Database, Row
+from actors.runtime.director import SHARED, Director
+from actors.runtime.host import Host
+from schemas.address import Address
+from schemas.messages import Reply
+from schemas.settings import Settings
+from scripts.processes import HostProcess, Parts, Wiring
+from tests.harness.kinds import kinds_known
+from tests.harness.servers import Servers
+from tests.harness.waiting import eventually
+
+NODE = "here"
+TESTER = Caller("tester")
+_ops = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Home:
+    """A host of the harness. `host` is there once it is ready."""
+
+    process: HostProcess
+    task: "asyncio.Task[None]"
+
+    @property
+    def host(self) -> Host:
+        assert self.process.host is not None
+        return self.process.host
+
+    @property
+    def run(self) -> int:
+        return self.host.lease.run
+
+
+class Greenroom:
+    """`async with Greenroom(servers, hosts=2)`: everything runs and every slot has its host.
+
+    Options are settings; kinds that are dedicated by default live in the shared hosts.
+    """
+
+    def __init__(self, servers: Servers, *, hosts: int = 1, **options: Any) -> None:
+        self.servers = servers
+        self.hosts_wanted = hosts
+        shared = {"leaderboard": "shared", "fraud": "shared"}
+        self.settings = Settings(_env_file=None, data=servers.path, placement=shared, log_level="warning", **options)
+        self.homes: list[Home] = []
+        self._names = itertools.count(1)
+        self._background: list[asyncio.Task[None]] = []
+        self._stack = ExitStack()
+
+    async def __aenter__(self) -> "Greenroom":
+        self._stack.enter_context(kinds_known())
+        self.database_name = await self.servers.new_database()
+        self.parts = Parts(self.wiring(), "tests", pool_size=3)
+        await self.parts.open()
+        self.database: Database = self.parts.database
+        self.director = self.new_director()
+        await self.director.prepare()
+        self.router = self.parts.router
+        for work in (self.router.run_forever, self.parts.directory.run_forever, self.director.run_forever):
+            self.background(work())
+        await asyncio.gather(*(self.start_host() for _ in range(self.hosts_wanted)))
+        if self.hosts_wanted:
+            await self.spread()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(self.stop_host(home) for home in list(self.homes)))
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.parts.close()
+        await self.servers.drop_database(self.database_name)
+        self._stack.close()
+
+    def wiring(self, dsn: str = "") -> Wiring:
+        dsn = dsn or self.servers.dsn(self.database_name)
+        return Wiring(self.settings, dsn, self.servers.redis.url, self.servers.runtime, tcp=False, node=NODE)
+
+    def new_director(self) -> Director:
+        async def start(slot: str) -> None:
+            raise AssertionError(f"{slot} should live in the shared pool")
+
+        parts = self.parts
+        return Director(parts.database, parts.router, node=NODE, token=parts.token, start_dedicated=start)
+
+    def background(self, work: Any) -> "asyncio.Task[None]":
+        """Run it until the end of the block."""
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        self._background.append(task)
+        return task
+
+    # -- hosts ----------------------------------------------------------------------------------------------------
+
+    async def start_host(self, dsn: str = "") -> Home:
+        """One more host, ready to be given slots."""
+        process = HostProcess(self.wiring(dsn), f"host-{next(self._names)}", SHARED)
+        home = Home(process, asyncio.ensure_future(process.run()))
+        self.homes.append(home)
+        await eventually(lambda: home.task.done() or (process.host is not None and process.host.lease.run))
+        assert not home.task.done()
+        return home
+
+    async def stop_host(self, home: Home) -> None:
+        """Let the host finish what is under way, as at a rolling restart."""
+        await home.process.stop()
+        await self._end(home)
+
+    async def kill_host(self, home: Home) -> None:
+        """End the host between two steps of its program: its links break, what it had in memory is gone."""
+        home.task.cancel()
+        await self._end(home)
+
+    async def _end(self, home: Home) -> None:
+        if home in self.homes:
+            self.homes.remove(home)
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            async with asyncio.timeout(20):
+                await home.task
+        if home.process.host is not None:
+            await asyncio.sleep(0)
+            home.host.statements.drop()
+
+    async def spread(self) -> None:
+        """Wait until the slots are spread over all hosts, and the hosts know it."""
+        share = 256 // len(self.homes)
+
+        def settled() -> bool:
+            return all(len(home.host.lease.owned) in (share, share + 1) for home in self.homes)
+
+        await eventually(settled, 30)
+
+    async def restart_hosts(self) -> None:
+        """Replace every host by a fresh one, in order."""
+        for home in list(self.homes):
+            await self.stop_host(home)
+        for _ in range(self.hosts_wanted):
+            await self.start_host()
+        await self.spread()
+
+    def home_of(self, address: Address) -> Home:
+        return next(home for home in self.homes if home.host.lease.owns_address(address))
+
+    async def put_to_sleep(self, address: Address) -> None:
+        """Let the actor leave memory, its checkpoint stored."""
+        host = self.home_of(address).host
+        await eventually(lambda: address in host.cells and host.cells[address].quiet)
+        await host.passivate([host.cells[address]])
+        assert address not in host.cells
+
+    def awake(self, address: Address) -> Actor:
+        """The actor's state in memory."""
+        actor = self.home_of(address).host.cells[address].actor
+        assert actor is not None
+        return actor
+
+    # -- asking ---------------------------------------------------------------------------------------------------
+
+    def command(
+        self, address: Address, command: Command[Any], *, op: str = "", caller: Caller = TESTER, **more: Any
+    ) -> "asyncio.Future[Reply]":
+        """Ask as a user does; commands that are not public go as Greenroom itself."""
+        caller = caller if command.public else SYSTEM
+        return self.router.command(address, command, caller, op=op or f"op-{next(_ops)}", **more)
+
+    def query(self, address: Address, query: Query[Any], caller: Caller = SYSTEM) -> "asyncio.Future[Reply]":
+        return self.router.query(address, query, caller)
+
+    async def persist(self, address: Address, command: Command[Any], *, op: str = "", **more: Any) -> Reply:
+        """Ask as a patient client does: again, under the same op id, for as long as the answer is 503."""
+        op = op or f"op-{next(_ops)}"
+        while True:
+            reply = await self.command(address, command, op=op, **more)
+            if reply.status not in (503, 409):
+                return reply
+            await asyncio.sleep(0.02)
+
+    async def journal(self, address: Address) -> list[Row]:
+        """The actor's turns, checked to be contiguous."""
+        rows = await self.database.fetch(
+            "SELECT version, length, op, run, turn, events FROM journal WHERE kind = $1 AND key = $2 ORDER BY version",
+            address.kind,
+            address.key,
+        )
+        version = 1
+        for row in rows:
+            assert row["version"] == version
+            version += row["length"]
+        return rows

@@ -1,0 +1,254 @@
+"""A tiny kind for tests of the runtime. It has no name, so no catalog finds it, except while `kinds_known`."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from actors.core import (
+    ANYONE,
+    Actor,
+    Command,
+    Consult,
+    Effects,
+    Event,
+    Forget,
+    Query,
+    Record,
+    Rejected,
+    Remind,
+    Tell,
+    Turn,
+)
+from schemas.address import Address
+from schemas.shape import Amount, Key
+
+KIND = "counter"
+
+
+def counter(key: str) -> Address:
+    return Address(KIND, key)
+
+
+class Counter(Actor):
+    """A number that goes up and down, and can be sent to other counters."""
+
+    kind: ClassVar[str] = ""
+    checkpoint_every: ClassVar[int] = 20
+    pushes: ClassVar[str] = "turn"
+
+    total: int = 0
+    rings: dict[str, int] = {}
+    closed: bool = False
+
+    def view(self) -> Any:
+        return {"total": self.total}
+
+
+@contextmanager
+def kinds_known() -> Iterator[None]:
+    """Every catalog made meanwhile knows the kind `counter`."""
+    before, Counter.kind = Counter.kind, KIND
+    try:
+        yield
+    finally:
+        Counter.kind = before
+
+
+class Add(Command[Counter]):
+    public = True
+    callers = frozenset({ANYONE})
+
+    amount: Amount
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        yield Added(amount=self.amount)
+        return {"total": counter.total + self.amount}
+
+
+class Added(Event[Counter]):
+    amount: int
+
+    def apply(self, counter: Counter) -> None:
+        counter.total += self.amount
+
+    def push(self) -> Mapping[str, Any]:
+        return {"added": self.amount}
+
+
+class Take(Command[Counter]):
+    public = True
+    callers = frozenset({ANYONE})
+
+    amount: Amount
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        if self.amount > counter.total:
+            raise Rejected("total_too_low", total=counter.total)
+        yield Added(amount=-self.amount)
+        return {"total": counter.total - self.amount}
+
+
+class AddDice(Command[Counter]):
+    """Adds what fair dice show."""
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        amount = turn.random.randint(1, 1_000_000)
+        yield Added(amount=amount)
+        return {"added": amount}
+
+
+class AddTotalOf(Command[Counter]):
+    """Adds what another counter holds."""
+
+    other: Key
+
+    def consults(self, counter: Counter, turn: Turn) -> Consult:
+        return Consult(Address(KIND, self.other), Total(), within_s=0.5)
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        if turn.answer is None:
+            raise Rejected("other_silent")
+        yield Added(amount=turn.answer.data["total"])
+        return {"saw": turn.answer.version}
+
+
+class Send(Command[Counter]):
+    """Gives some of the number to another counter."""
+
+    to: Key
+    amount: Amount
+    wait: bool = False
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        if self.amount > counter.total:
+            raise Rejected("total_too_low")
+        yield Added(amount=-self.amount)
+        yield Tell(Address(KIND, self.to), Receive(amount=self.amount), into="answer" if self.wait else "")
+        return {"total": counter.total - self.amount}
+
+
+class Receive(Command[Counter]):
+    amount: Amount
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        if counter.closed:
+            raise Rejected("closed")
+        yield Added(amount=self.amount)
+        return {"total": counter.total + self.amount}
+
+
+class Turned(Event[Counter]):
+    closed: bool
+
+    def apply(self, counter: Counter) -> None:
+        counter.closed = self.closed
+
+
+class Close(Command[Counter]):
+    closed: bool = True
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        yield Turned(closed=self.closed)
+        return {}
+
+
+class SetAlarm(Command[Counter]):
+    """Rings after a while; an alarm of the same name is replaced."""
+
+    name: Key
+    after_ms: int
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        yield AlarmSet(name=self.name)
+        yield Remind(self.name, turn.at + self.after_ms, Ring(name=self.name))
+        return {}
+
+
+class StopAlarm(Command[Counter]):
+    name: Key
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        yield AlarmSet(name=self.name)
+        yield Forget(self.name)
+        return {}
+
+
+class AlarmSet(Event[Counter]):
+    name: str
+
+    def apply(self, counter: Counter) -> None:
+        counter.rings.setdefault(self.name, 0)
+
+
+class Ring(Command[Counter]):
+    name: Key
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        yield Rang(name=self.name)
+        return {}
+
+
+class Rang(Event[Counter]):
+    name: str
+
+    def apply(self, counter: Counter) -> None:
+        counter.rings[self.name] += 1
+
+
+class Stumble(Command[Counter]):
+    """A bug: its event is applied by half."""
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        yield Stumbled()
+        return {}
+
+
+class Stumbled(Event[Counter]):
+    def apply(self, counter: Counter) -> None:
+        counter.total += 1_000_000
+        raise LookupError("a bug in an actor")
+
+
+class Smear(Command[Counter]):
+    """Takes any text whatever, as no command should."""
+
+    text: str
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        yield Smeared(text=self.text)
+        return {}
+
+
+class Smeared(Event[Counter]):
+    text: str
+
+    def apply(self, counter: Counter) -> None:
+        counter.total += 1
+
+
+class Misfile(Command[Counter]):
+    """Records a row that breaks a constraint of its table."""
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        yield Added(amount=1)
+        yield Record("sanction", {"standing": "neither"})
+        return {}
+
+
+class Crash(Command[Counter]):
+    """Takes its whole process along."""
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        os.kill(os.getpid(), signal.SIGKILL)
+        yield Added(amount=1)
+        return {}
+
+
+class Total(Query[Counter]):
+    public = True
+    callers = frozenset({ANYONE})
+
+    def answer(self, counter: Counter, turn: Turn) -> dict[str, Any]:
+        return {"total": counter.total, "rings": dict(counter.rings), "fingerprint": counter.fingerprint()}
