@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from actors.content import Content, dangling
+from schemas import limits
 
 FILES = ("actions", "boards", "currencies", "fraud", "limits")
 """Each is `<name>.yaml` in the folder, and the part of that name in the content."""
@@ -104,8 +105,6 @@ def _read(path: Path, name: str, places: Places) -> tuple[Any, list[Fault]]:
         return None, [Fault(path.name, line, "", f"is no YAML: {error.problem}")]
     except yaml.YAMLError as error:
         message = f"is no YAML: {error}"
-    except RecursionError:
-        message = "is nested too deeply"
     return None, [Fault(path.name, 0, "", message)]
 
 
@@ -118,10 +117,15 @@ class _Reading:
         self.faults: list[Fault] = []
 
     def read(self, text: str, name: str) -> Any:
+        depth = 0
         for event in yaml.parse(text, yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            line = event.start_mark.line + 1 if event.start_mark else 0
             if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1 if event.start_mark else 0
                 self._fault(line, (name,), f"*{event.anchor} is not possible here; write it out")
+                return None
+            if depth > limits.NESTING_MAX:
+                self._fault(line, (name,), f"is nested deeper than {limits.NESTING_MAX} levels")
                 return None
         self.loader = yaml.SafeLoader(text)
         node = self.loader.get_single_node()
