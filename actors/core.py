@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import random
 import re
-import uuid
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import GeneratorType
@@ -128,6 +127,7 @@ class Turn:
     """The answer to what the command consulted; None when nothing was, or it came too late (see `consulted`)."""
     consulted: bool = False
     _random: random.Random | None = None
+    _ids: int = 0
 
     @property
     def random(self) -> random.Random:
@@ -137,16 +137,19 @@ class Turn:
 
     @property
     def seed_used(self) -> bool:
-        """Whether the dice were thrown, so that the seed must be kept."""
-        return self._random is not None
+        """Whether the dice were thrown or an id was made, so that the seed must be kept."""
+        return self._random is not None or self._ids > 0
 
     def new_id(self) -> str:
         """A UUID of 122 random bits that replays with the turn."""
-        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+        self._ids += 1
+        text = hashlib.blake2b(b"%d.%d" % (self.seed, self._ids), digest_size=16).hexdigest()
+        variant = "89ab"[int(text[16], 16) & 3]
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
     def sign(self, text: str) -> str:
         """HMAC-SHA256 of the text under the installation's action key, in hex."""
-        return hmac.new(self.secret, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self.secret, text.encode(), "sha256").hex()
 
 
 class Event(Shape, Generic[A]):
@@ -232,7 +235,7 @@ class Command(Shape, Generic[A]):
     public: ClassVar[bool] = False
     """Whether clients can send it at all; Greenroom itself always can."""
     callers: ClassVar[frozenset[str]] = frozenset({OWNER})
-    """Who may: OWNER, ANYONE, or roles. A call admitted by a role is written to the audit log."""
+    """Who may: OWNER, ANYONE, or roles. A call admitted by a role is marked for the audit log."""
     creates: ClassVar[bool] = False
     """Whether it may meet an actor that does not exist yet."""
 

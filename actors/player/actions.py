@@ -116,8 +116,7 @@ def start(
     pace.guard(player, name, per_minute, turn.at, halved=Judgement.of(turn).halved)
     _room(player, turn)
     action_id = turn.new_id()
-    nonce = f"{turn.random.getrandbits(64):016x}"
-    signature = turn.sign(f"{player.id}:{turn.at}:{nonce}:{action_id}:{way.name}")
+    signature = turn.sign(f"{player.id}:{turn.at}:{turn.new_id()}:{action_id}:{way.name}")
     yield ActionStarted(
         id=action_id,
         type=way.name,
