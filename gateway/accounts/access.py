@@ -83,12 +83,12 @@ class Access:
         self._life = asyncio.create_task(self._live(), name="access")
 
     async def close(self) -> None:
+        self.sessions.close()
         if self._life is not None:
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
             self._life = None
             await self.audit.close()
-        self.sessions.close()
         self.passwords.close()
 
     async def _live(self) -> None:

@@ -196,7 +196,7 @@ class Handlers:
         by, role = _privileged(request, "server")
         body = await decode.body(request, Provision)
         items = [(item.external_id, item.display_name) for item in body.items]
-        return _secret_json({"items": await self._access.provision(by, role, items, _request_id(request))})
+        return _secret_json({"items": await self._access.provision(by, role, items, request_id(request))})
 
     async def ban(self, request: web.Request) -> web.Response:
         """`POST /api/v1/moderation/users/{id}/ban`"""
@@ -221,7 +221,7 @@ class Handlers:
         by, _ = _privileged(request, "admin")
         body = await decode.body(request, RoleChange)
         user_id = _user_id(request)
-        roles = await self._access.set_role(by, user_id, body.role, body.grant, _request_id(request))
+        roles = await self._access.set_role(by, user_id, body.role, body.grant, request_id(request))
         return _secret_json({"roles": roles})
 
     async def _sanction(
@@ -232,7 +232,7 @@ class Handlers:
             problem = "should be in the future"
             raise Refusal("INVALID", f"until: {problem}.", fields=[{"field": "until", "problem": problem}])
         user_id = _user_id(request)
-        await self._access.sanction(by, role, user_id, standing, until_ms, reason, _request_id(request))
+        await self._access.sanction(by, role, user_id, standing, until_ms, reason, request_id(request))
         return _secret_json({"ok": True, "userId": user_id, "standing": standing, "until": until})
 
 
@@ -255,10 +255,6 @@ def _privileged(request: web.Request, role: str) -> tuple[Identity, str]:
 def _user_id(request: web.Request) -> str:
     user_id: str = decode.checked(request.match_info["id"])
     return user_id
-
-
-def _request_id(request: web.Request) -> str:
-    return request_id(request)
 
 
 def _origin(request: web.Request) -> Origin:

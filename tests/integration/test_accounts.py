@@ -1,0 +1,751 @@
+"""Accounts over HTTP on real Postgres and Redis, with two gateways that know nothing of each other."""
+
+import asyncio
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import jwt
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.typedefs import Handler
+from pydantic import SecretStr
+
+from actors.core import Command, pack_fields
+from actors.runtime.bus import Bus
+from actors.runtime.database import Database, Refused
+from actors.runtime.migrations import SchemaUnknown, migrate
+from actors.runtime.router import Router
+from gateway import errors
+from gateway.accounts import limits, passwords, tokens
+from gateway.accounts.access import Access
+from gateway.accounts.first import ensure_admin, secret
+from gateway.accounts.routes import routes
+from gateway.accounts.sessions import Identity
+from gateway.identity import ACCESS, LIMITER, SETTINGS, identify, identity
+from gateway.limits import Limiter
+from schemas.address import Address
+from schemas.messages import Caller, Reply
+from schemas.problems import Refusal
+from schemas.settings import Settings
+from scripts.embedded.folder import DataFolder
+from scripts.embedded.postgres import EmbeddedPostgres
+from scripts.embedded.redis import EmbeddedRedis
+
+PASSWORD = "correct horse battery"
+HOUR_MS = 3_600_000
+
+
+class Players:
+    """Stands where the hosts are: notes which players were made, and can be out of reach."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+        self.ops: dict[str, bytes] = {}
+        self.down = False
+
+    def command(self, address: Address, command: Command[Any], caller: Caller, *, op: str) -> "asyncio.Future[Reply]":
+        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        refusal = Refusal("UNAVAILABLE") if self.down else None
+        if self.ops.setdefault(op, pack_fields(command)) != pack_fields(command):
+            refusal = Refusal("OP_REUSED")
+        if refusal is None:
+            self.names[address.key] = command.model_dump()["name"]
+            answered.set_result(Reply(200, 1, {}))
+        else:
+            answered.set_result(Reply(refusal.status, 0, refusal.pack()))
+        return answered
+
+
+@dataclass
+class Gateway:
+    access: Access
+    bus: Bus
+    client: TestClient[web.Request, web.Application]
+    revoked: list[tuple[str, str | None, int]] = field(default_factory=list)
+
+    async def post(self, path: str, body: Any = None, token: str = "", **headers: str) -> tuple[int, Any]:
+        return await self.ask("POST", path, body, token, **headers)
+
+    async def ask(self, method: str, path: str, body: Any = None, token: str = "", **headers: str) -> tuple[int, Any]:
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        async with self.client.request(method, path, json=body, headers=headers) as response:
+            return response.status, await response.json()
+
+    async def me(self, token: str) -> tuple[int, Any]:
+        """Who the gateway takes the token's bearer for."""
+        return await self.ask("GET", "/me", token=token)
+
+
+@dataclass
+class Place:
+    """A Greenroom's servers and its gateways."""
+
+    database_url: str
+    redis_url: str
+    players: Players
+    stack: AsyncExitStack
+
+    async def database(self) -> Database:
+        database = Database(self.database_url)
+        await database.open()
+        self.stack.push_async_callback(database.close)
+        return database
+
+    async def gateway(self, redis_url: str | None = None, cost: int = 4, **settings: Any) -> Gateway:
+        bus = Bus(redis_url or self.redis_url)
+        await bus.open()
+        self.stack.push_async_callback(bus.close)
+        access = Access(await self.database(), bus, Settings(**settings), cast(Router, self.players))
+        access.passwords = passwords.Passwords(cost=cost)
+        await access.open()
+        self.stack.push_async_callback(access.close)
+        app = web.Application(middlewares=[rendered, identify])
+        app[ACCESS], app[LIMITER], app[SETTINGS] = access, Limiter(), access.settings
+        app.add_routes([*routes(access), web.get("/me", me)])
+        client = TestClient(TestServer(app))
+        await self.stack.enter_async_context(client)
+        gateway = Gateway(access, bus, client)
+        access.on_revoked.append(lambda *revoked: gateway.revoked.append(revoked))
+        return gateway
+
+
+@web.middleware
+async def rendered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        return errors.response_of(refusal, "req_test")
+
+
+async def me(request: web.Request) -> web.Response:
+    user = cast(Identity, identity(request))
+    return web.json_response({"userId": user.user_id, "roles": user.roles, "username": user.username})
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[tuple[str, str]]:
+    """One Postgres and one Redis for all tests of this file; each test has a database of its own."""
+
+    async def start() -> tuple[DataFolder, EmbeddedPostgres, EmbeddedRedis]:
+        folder = DataFolder(Path(tempfile.mkdtemp(prefix="greenroom-test-", dir="/tmp")) / "data")
+        folder.path.parent.chmod(0o755)
+        await folder.__aenter__()
+        postgres, redis = EmbeddedPostgres(folder, unsafe=True), EmbeddedRedis(folder)
+        await asyncio.gather(postgres.start(), redis.start())
+        return folder, postgres, redis
+
+    async def stop() -> None:
+        await redis.stop()
+        await postgres.stop()
+        await folder.__aexit__()
+
+    folder, postgres, redis = asyncio.run(start())
+    yield postgres.dsn, redis.url
+    asyncio.run(stop())
+
+
+@pytest.fixture
+async def place(servers: tuple[str, str]) -> AsyncIterator[Place]:
+    dsn, redis_url = servers
+    name = f"t{uuid.uuid4().hex[:12]}"
+    first = Database(dsn)
+    await first.open()
+    await first.execute(f"CREATE DATABASE {name}")
+    await first.close()
+    async with AsyncExitStack() as stack:
+        made = Place(dsn.replace("/greenroom?", f"/{name}?"), redis_url, Players(), stack)
+        await migrate(await made.database())
+        yield made
+
+
+@pytest.fixture
+async def gateway(place: Place) -> Gateway:
+    return await place.gateway()
+
+
+def named(prefix: str = "player") -> str:
+    return f"{prefix}-{uuid.uuid4().hex[:8]}x"
+
+
+async def registered(gateway: Gateway, username: str = "") -> Any:
+    status, body = await gateway.post("/auth/register", {"username": username or named(), "password": PASSWORD})
+    assert status == 201, body
+    return body
+
+
+async def with_role(place: Place, gateway: Gateway, role: str) -> Any:
+    """A user with that role, given by SQL."""
+    body = await registered(gateway)
+    database = await place.database()
+    await database.execute(
+        "UPDATE account SET roles = roles || $2::text, changed_at = clock_timestamp() WHERE id = $1",
+        body["userId"],
+        role,
+    )
+    await until(lambda: _has_role(gateway, body["accessToken"], role))
+    return body
+
+
+async def _has_role(gateway: Gateway, token: str, role: str) -> bool:
+    _, user = await gateway.me(token)
+    return role in user["roles"]
+
+
+async def until(condition: Callable[[], Awaitable[bool]], within_s: float = 3.0) -> float:
+    """Wait for the condition; how long it took."""
+    began = time.monotonic()
+    while not await condition():
+        assert time.monotonic() - began < within_s, "did not happen in time"
+        await asyncio.sleep(0.02)
+    return time.monotonic() - began
+
+
+# Registering and logging in
+
+
+@pytest.mark.parametrize("prefix", ["/api/v1/auth", "/auth", "/api/auth"])
+async def test_registering_makes_an_account_a_player_and_tokens(place: Place, gateway: Gateway, prefix: str) -> None:
+    status, body = await gateway.post(
+        f"{prefix}/register", {"username": "Alice", "password": PASSWORD, "email": "Alice@example.com"}
+    )
+    assert status == 201
+    assert set(body) == {"accessToken", "refreshToken", "userId", "expiresIn"}
+    assert body["expiresIn"] == 900
+    assert place.players.names == {body["userId"]: "Alice"}
+    assert await gateway.me(body["accessToken"]) == (
+        200, {"userId": body["userId"], "roles": ["player"], "username": "Alice"}
+    )  # fmt: skip
+
+
+async def test_a_name_that_looks_like_a_taken_one_is_taken(gateway: Gateway) -> None:
+    await registered(gateway, "PayPal")
+    for name in ("paypal", "PayPaI", "ｐａｙｐａｌ"):  # noqa: RUF001
+        status, body = await gateway.post("/auth/register", {"username": name, "password": PASSWORD})
+        assert (status, body["code"]) == (409, "username_taken")
+
+
+async def test_one_of_many_who_register_a_name_at_once_gets_it(gateway: Gateway) -> None:
+    body = {"username": "wanted", "password": PASSWORD}
+    answers = await asyncio.gather(*(gateway.post("/auth/register", body) for _ in range(8)))
+    assert sorted(status for status, _ in answers) == [201] + [409] * 7
+
+
+@pytest.mark.parametrize(
+    ("change", "field_named"),
+    [
+        ({"username": "a"}, "username"),
+        ({"username": "admin"}, "username"),
+        ({"username": 7}, "username"),
+        ({"password": "short"}, "password"),
+        ({"password": "x" * 65}, "password"),
+        ({"email": "nobody"}, "email"),
+        ({"roles": ["admin"]}, "roles"),
+        ({"role": "admin"}, "role"),
+    ],
+)
+async def test_what_is_wrong_with_a_registration_is_named(gateway: Gateway, change: Any, field_named: str) -> None:
+    status, body = await gateway.post("/auth/register", {"username": "alice", "password": PASSWORD, **change})
+    assert (status, body["code"]) == (400, "INVALID")
+    assert [problem["field"] for problem in body["fields"]] == [field_named]
+    assert PASSWORD not in str(body)
+
+
+async def test_login_by_name_or_email_in_any_case_gives_tokens_and_the_user(gateway: Gateway) -> None:
+    body = {"username": "Alice", "password": PASSWORD, "email": "Alice@example.com"}
+    _, made = await gateway.post("/auth/register", body)
+    for login in ({"username": "ALICE"}, {"email": "alice@EXAMPLE.com"}, {"username": "alice@example.com"}):
+        status, body = await gateway.post("/auth/login", {**login, "password": PASSWORD})
+        assert status == 200
+        assert set(body) == {"accessToken", "refreshToken", "expiresIn", "user"}
+        assert (body["user"]["userId"], body["user"]["username"]) == (made["userId"], "Alice")
+        assert body["user"]["lastLoginAt"] >= body["user"]["createdAt"]
+
+
+async def test_a_wrong_password_and_an_unknown_user_look_the_same(gateway: Gateway) -> None:
+    await registered(gateway, "alice")
+    wrong = await gateway.post("/auth/login", {"username": "alice", "password": "wrong password"})
+    unknown = await gateway.post("/auth/login", {"username": "nobody-x", "password": "wrong password"})
+    assert wrong == unknown
+    assert (wrong[0], wrong[1]["code"]) == (401, "CREDENTIALS_INVALID")
+
+
+async def test_a_hash_of_lower_cost_is_made_anew_at_login(place: Place, gateway: Gateway) -> None:
+    made = await registered(gateway, "alice")
+    dearer = await place.gateway(cost=5)
+    assert (await dearer.post("/auth/login", {"username": "alice", "password": PASSWORD}))[0] == 200
+    database = await place.database()
+    stored = await database.fetch_value("SELECT password FROM account WHERE id = $1", made["userId"])
+    assert stored.startswith("v1$$2b$05$")
+    assert (await dearer.post("/auth/login", {"username": "alice", "password": PASSWORD}))[0] == 200
+
+
+async def test_a_flood_of_logins_is_shed_and_does_not_block_the_loop(place: Place) -> None:
+    gateway = await place.gateway(cost=10)
+    await registered(gateway, "alice")
+    worst = 0.0
+
+    async def watch() -> None:
+        nonlocal worst
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.005)
+            worst = max(worst, time.perf_counter() - began - 0.005)
+
+    watching = asyncio.create_task(watch())
+    credentials = {"username": "alice", "password": PASSWORD}
+    answers = await asyncio.gather(*(gateway.post("/auth/login", credentials) for _ in range(120)))
+    watching.cancel()
+    statuses = [status for status, _ in answers]
+    assert set(statuses) == {200, 503}
+    assert statuses.count(200) >= 34
+    assert worst < 0.25
+
+
+# Limits
+
+
+async def test_five_failures_lock_an_account_but_not_its_owner(place: Place) -> None:
+    proxied = await place.gateway(trusted_proxies="127.0.0.0/8")
+    at_home, elsewhere = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "198.51.100.7"}
+    await proxied.post("/auth/register", {"username": "victim", "password": PASSWORD}, **at_home)
+    for _ in range(5):
+        status, _ = await proxied.post("/auth/login", {"username": "victim", "password": "guess-guess"}, **elsewhere)
+        assert status == 401
+    right = {"username": "victim", "password": PASSWORD}
+    status, body = await proxied.post("/auth/login", right, **elsewhere)
+    assert (status, body["code"]) == (429, "RATE_LIMITED")
+    assert 0 < body["retryAfter"] <= limits.WINDOW_S
+    assert (await proxied.post("/auth/login", right, **at_home))[0] == 200
+
+
+async def test_failures_at_one_gateway_count_at_the_other(place: Place, gateway: Gateway) -> None:
+    other = await place.gateway()
+    for _ in range(5):
+        await gateway.post("/auth/login", {"username": "unknown-x", "password": "guess-guess"})
+    assert (await other.post("/auth/login", {"username": "unknown-x", "password": "guess-guess"}))[0] == 429
+
+
+async def test_without_redis_the_gateway_counts_by_itself(place: Place, tmp_path: Path) -> None:
+    alone = await place.gateway(redis_url=f"unix://{tmp_path}/nothing")
+    statuses = [
+        (await alone.post("/auth/login", {"username": named("none"), "password": "guess-guess"}))[0] for _ in range(21)
+    ]
+    assert statuses == [401] * 20 + [429]
+
+
+async def test_many_guesses_at_once_are_not_more_guesses(place: Place) -> None:
+    gateway = await place.gateway(redis_url="unix:///nothing/there")
+    await registered(gateway, "victim")
+    guess = {"username": "victim", "password": "guess-guess"}
+    database = await place.database()
+    await database.execute("DELETE FROM known_address")
+    answers = await asyncio.gather(*(gateway.post("/auth/login", guess) for _ in range(30)))
+    statuses = [status for status, _ in answers]
+    assert 5 <= statuses.count(401) <= 5 + passwords.WORKERS - 1
+    assert set(statuses) == {401, 429}
+
+
+async def test_a_forged_forwarding_header_does_not_help(place: Place) -> None:
+    alone = await place.gateway(redis_url="unix:///nothing/there")
+    statuses = []
+    for at in range(21):
+        guess = {"username": named("none"), "password": "guess-guess"}
+        status, _ = await alone.post("/auth/login", guess, **{"X-Forwarded-For": f"192.0.2.{at}"})
+        statuses.append(status)
+    assert statuses == [401] * 20 + [429]
+
+
+# Sessions
+
+
+async def test_a_refresh_token_works_once_and_reuse_ends_the_session(place: Place, gateway: Gateway) -> None:
+    other = await place.gateway()
+    made = await registered(gateway)
+    status, fresh = await gateway.post("/auth/refresh", {"refreshToken": made["refreshToken"]})
+    assert status == 200
+    assert set(fresh) == {"accessToken", "refreshToken", "expiresIn"}
+    assert (await other.me(fresh["accessToken"]))[0] == 200
+    status, body = await gateway.post("/auth/refresh", {"refreshToken": made["refreshToken"]})
+    assert (status, body["code"]) == (401, "UNAUTHENTICATED")
+    assert (await gateway.post("/auth/refresh", {"refreshToken": fresh["refreshToken"]}))[0] == 401
+    for token in (made["accessToken"], fresh["accessToken"]):
+        assert (await gateway.me(token))[0] == 401
+        await until(lambda token=token: _refused(other, token), within_s=1.0)  # type: ignore[misc]
+
+
+async def _refused(gateway: Gateway, token: str, status: int = 401) -> bool:
+    return (await gateway.me(token))[0] == status
+
+
+async def _closed(gateway: Gateway, sockets: tuple[str, str | None, int]) -> bool:
+    return sockets in gateway.revoked
+
+
+async def test_two_refreshes_at_once_are_reuse(gateway: Gateway) -> None:
+    made = await registered(gateway)
+    body = {"refreshToken": made["refreshToken"]}
+    answers = await asyncio.gather(*(gateway.post("/auth/refresh", body) for _ in range(2)))
+    assert sorted(status for status, _ in answers) == [200, 401]
+    assert (await gateway.me(made["accessToken"]))[0] == 401
+
+
+async def test_a_made_up_refresh_token_ends_nothing(gateway: Gateway) -> None:
+    made = await registered(gateway)
+    session_id, _, _ = made["refreshToken"].partition(".")
+    for junk in (f"{session_id}.{'a' * 43}.{'b' * 22}", session_id, made["accessToken"]):
+        assert (await gateway.post("/auth/refresh", {"refreshToken": junk}))[0] == 401
+    assert (await gateway.me(made["accessToken"]))[0] == 200
+
+
+async def test_the_refresh_token_is_no_access_token(gateway: Gateway) -> None:
+    made = await registered(gateway)
+    assert (await gateway.me(made["refreshToken"]))[0] == 401
+
+
+@pytest.mark.parametrize("redis", [True, False])
+async def test_logout_reaches_every_gateway_within_a_second(place: Place, gateway: Gateway, redis: bool) -> None:
+    other = await place.gateway(redis_url=None if redis else "unix:///nothing/there")
+    made = await registered(gateway)
+    session_id = jwt.decode(made["accessToken"], options={"verify_signature": False})["sid"]
+    kept = await registered(gateway)
+    assert (await other.me(made["accessToken"]))[0] == 200
+    assert (await gateway.post("/auth/logout", token=made["accessToken"]))[0] == 200
+    assert (await gateway.me(made["accessToken"]))[0] == 401
+    took_s = await until(lambda: _refused(other, made["accessToken"]), within_s=1.5)
+    assert took_s < (0.5 if redis else 1.3)
+    for seen in (gateway, other):
+        await until(lambda seen=seen: _closed(seen, (made["userId"], session_id, 4401)), within_s=1.5)  # type: ignore[misc]
+    assert (await other.me(kept["accessToken"]))[0] == 200
+
+
+async def test_logout_stands_after_a_restart_of_everything_and_a_flushed_redis(place: Place, gateway: Gateway) -> None:
+    made = await registered(gateway)
+    await gateway.post("/auth/logout", token=made["accessToken"])
+    await gateway.bus.ask("FLUSHALL")
+    restarted = await place.gateway()
+    assert (await restarted.me(made["accessToken"]))[0] == 401
+    assert (await restarted.post("/auth/refresh", {"refreshToken": made["refreshToken"]}))[0] == 401
+
+
+async def test_logout_all_ends_every_session_and_sessions_are_listed(gateway: Gateway) -> None:
+    made = await registered(gateway, "alice")
+    _, second = await gateway.post(
+        "/auth/login", {"username": "alice", "password": PASSWORD}, **{"User-Agent": "phone"}
+    )
+    status, listed = await gateway.ask("GET", "/auth/sessions", token=second["accessToken"])
+    assert status == 200
+    assert [(entry["userAgent"], entry["current"]) for entry in listed["sessions"][:1]] == [("phone", True)]
+    assert len(listed["sessions"]) == 2
+    assert (await gateway.post("/auth/logout-all", token=second["accessToken"]))[1] == {"ok": True, "sessions": 2}
+    for token in (made["accessToken"], second["accessToken"]):
+        assert (await gateway.me(token))[0] == 401
+
+
+async def test_a_token_is_refused_once_its_time_is_over(place: Place, gateway: Gateway) -> None:
+    made = await registered(gateway)
+    assert (await gateway.me(made["accessToken"]))[0] == 200
+    identity = gateway.access.identity_of(made["accessToken"])
+    assert identity is not None
+    identity.expires_at = gateway.access.sessions.now_ms()
+    assert gateway.access.identity_of(made["accessToken"]) is None
+    with pytest.raises(Refusal, match="expired"):
+        await gateway.access.authenticate(made["accessToken"])
+
+
+async def test_without_postgres_players_go_on_and_privileges_do_not(place: Place, gateway: Gateway) -> None:
+    player, admin = await registered(gateway), await with_role(place, gateway, "admin")
+    held = gateway.access.identity_of(admin["accessToken"])
+    assert held is not None
+    assert (await gateway.me(player["accessToken"]))[0] == 200
+    await gateway.access.sessions._database.close()
+    gateway.access.sessions._confirmed_at -= 60
+    assert (await gateway.me(player["accessToken"]))[0] == 200
+    status, body = await gateway.me(admin["accessToken"])
+    assert (status, body["code"]) == (503, "UNAVAILABLE")
+    assert held.roles == ("player",)
+
+
+# Keys and secrets
+
+
+async def test_rotating_the_key_fails_no_request(place: Place, gateway: Gateway) -> None:
+    other = await place.gateway()
+    made = await registered(gateway)
+    rotated = await tokens.rotate_keys(await place.database())
+    began = time.monotonic()
+    kids = set()
+    while time.monotonic() - began < tokens.ACTIVATION_S + 1.0:
+        status, fresh = await gateway.post("/auth/guest", {"deviceId": "device-of-sixteen"})
+        assert status == 200
+        kids.add(jwt.get_unverified_header(fresh["accessToken"])["kid"])
+        assert (await other.me(fresh["accessToken"]))[0] == 200
+        assert (await other.me(made["accessToken"]))[0] == 200
+    assert rotated in kids
+    assert len(kids) == 2
+    status, keys = await other.ask("GET", "/.well-known/jwks.json")
+    assert status == 200
+    assert {key["kid"] for key in keys["keys"]} == kids
+
+
+async def test_processes_that_start_at_once_share_one_key_and_one_secret(place: Place) -> None:
+    databases = [await place.database() for _ in range(4)]
+    await asyncio.gather(*(tokens.ensure_key(database) for database in databases))
+    assert len(await databases[0].fetch("SELECT kid FROM signing_key")) == 1
+    made = await asyncio.gather(*(secret(database, "action", 32) for database in databases))
+    assert len(set(made)) == 1
+    assert len(made[0]) == 32
+
+
+# Bans and roles
+
+
+async def test_a_ban_reaches_tokens_logins_and_sockets_everywhere(place: Place, gateway: Gateway) -> None:
+    other = await place.gateway()
+    moderator, villain = await with_role(place, gateway, "moderator"), await registered(gateway, "villain")
+    assert (await other.me(villain["accessToken"]))[0] == 200
+    path = f"/api/v1/moderation/users/{villain['userId']}"
+    status, _ = await gateway.post(f"{path}/ban", {"reason": "cheating"}, moderator["accessToken"])
+    assert status == 200
+    for seen in (gateway, other):
+        await until(lambda seen=seen: _refused(seen, villain["accessToken"], 403), within_s=1.0)  # type: ignore[misc]
+        await until(lambda seen=seen: _closed(seen, (villain["userId"], None, 4403)), within_s=1.0)  # type: ignore[misc]
+        _, body = await seen.me(villain["accessToken"])
+        assert (body["code"], body["message"]) == ("BANNED", "cheating")
+    for login, status in ((PASSWORD, 403), ("wrong password", 401)):
+        assert (await other.post("/auth/login", {"username": "villain", "password": login}))[0] == status
+    assert (await other.post("/auth/refresh", {"refreshToken": villain["refreshToken"]}))[0] == 403
+
+    assert (await gateway.post(f"{path}/reinstate", {"reason": "mistake"}, moderator["accessToken"]))[0] == 200
+    await until(lambda: _refused(other, villain["accessToken"], 200), within_s=1.0)
+    database = await place.database()
+    rows = await database.fetch(
+        "SELECT actor, role, action FROM audit WHERE subject = $1 ORDER BY id", villain["userId"]
+    )
+    assert [tuple(row) for row in rows] == [
+        (moderator["userId"], "moderator", action) for action in ("ban", "reinstate")
+    ]
+
+
+async def test_a_suspension_says_until_when_and_ends_by_itself(place: Place, gateway: Gateway) -> None:
+    moderator, villain = await with_role(place, gateway, "moderator"), await registered(gateway)
+    path = f"/api/v1/moderation/users/{villain['userId']}/suspend"
+    ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2.5))
+    assert (await gateway.post(path, {"reason": "calm down", "until": ends}, moderator["accessToken"]))[0] == 200
+    await until(lambda: _refused(gateway, villain["accessToken"], 403), within_s=1.0)
+    _, body = await gateway.me(villain["accessToken"])
+    assert (body["code"], body["until"]) == ("SUSPENDED", ends.replace("Z", ".000Z"))
+    await until(lambda: _refused(gateway, villain["accessToken"], 200), within_s=4.0)
+
+
+@pytest.mark.parametrize(
+    "body", [{"reason": "x"}, {"reason": "x", "until": "2001-01-01T00:00:00Z"}, {"until": "soon", "reason": "x"}]
+)
+async def test_a_suspension_needs_an_end_in_the_future(place: Place, gateway: Gateway, body: Any) -> None:
+    moderator, villain = await with_role(place, gateway, "moderator"), await registered(gateway)
+    path = f"/api/v1/moderation/users/{villain['userId']}/suspend"
+    status, told = await gateway.post(path, body, moderator["accessToken"])
+    assert (status, told["fields"][0]["field"]) == (400, "until")
+
+
+async def test_a_rule_that_clears_does_not_lift_a_moderators_ban(place: Place, gateway: Gateway) -> None:
+    moderator, villain = await with_role(place, gateway, "moderator"), await registered(gateway)
+    database = await place.database()
+    insert = "INSERT INTO sanction (user_id, standing, until, reason, by, at) VALUES ($1, $2, $3, 'rule', 'fraud', 0)"
+    await database.execute(insert, villain["userId"], "suspended", gateway.access.sessions.now_ms() + HOUR_MS)
+    await until(lambda: _refused(gateway, villain["accessToken"], 403), within_s=1.3)
+    await database.execute(insert, villain["userId"], "clear", None)
+    await until(lambda: _refused(gateway, villain["accessToken"], 200), within_s=1.3)
+    path = f"/api/v1/moderation/users/{villain['userId']}/ban"
+    await gateway.post(path, {"reason": "manual"}, moderator["accessToken"])
+    await database.execute(insert, villain["userId"], "clear", None)
+    await gateway.access.sessions.poll()
+    assert (await gateway.me(villain["accessToken"]))[1]["code"] == "BANNED"
+
+
+async def test_a_role_counts_on_tokens_that_were_given_before(place: Place, gateway: Gateway) -> None:
+    other = await place.gateway()
+    admin, user = await with_role(place, gateway, "admin"), await registered(gateway)
+    held = await other.access.authenticate(user["accessToken"])
+    path = f"/api/v1/admin/users/{user['userId']}/roles"
+    status, body = await gateway.post(path, {"role": "designer", "grant": True}, admin["accessToken"])
+    assert (status, body) == (200, {"roles": ["player", "designer"]})
+    await until(lambda: _has_role(other, user["accessToken"], "designer"), within_s=1.0)
+    assert held.roles == ("player", "designer")
+    status, body = await gateway.post(path, {"role": "designer", "grant": False}, admin["accessToken"])
+    assert (status, body) == (200, {"roles": ["player"]})
+
+
+@pytest.mark.parametrize(
+    ("path", "role"),
+    [
+        ("/api/v1/players/provision", "server"),
+        ("/api/v1/moderation/users/x/ban", "moderator"),
+        ("/api/v1/moderation/users/x/suspend", "moderator"),
+        ("/api/v1/moderation/users/x/reinstate", "moderator"),
+        ("/api/v1/admin/users/x/roles", "admin"),
+    ],
+)
+async def test_privileged_paths_are_closed_to_others(place: Place, gateway: Gateway, path: str, role: str) -> None:
+    assert (await gateway.post(path, {}))[0] == 401
+    for held in ("player", "server", "moderator", "designer", "operator"):
+        token = (await with_role(place, gateway, held))["accessToken"]
+        status, body = await gateway.post(path, {}, token)
+        assert (status, body["code"]) == ((400, "INVALID") if held == role else (403, "FORBIDDEN"))
+
+
+async def test_moderators_cannot_bar_each_other(place: Place, gateway: Gateway) -> None:
+    one, other = await with_role(place, gateway, "moderator"), await with_role(place, gateway, "moderator")
+    path = f"/api/v1/moderation/users/{other['userId']}/ban"
+    assert (await gateway.post(path, {"reason": "rival"}, one["accessToken"]))[0] == 403
+
+
+async def test_sanctions_and_audit_cannot_be_rewritten(place: Place) -> None:
+    database = await place.database()
+    for statement in ("DELETE FROM audit", "UPDATE sanction SET reason = ''", "TRUNCATE audit"):
+        with pytest.raises(Refused, match="append-only"):
+            await database.execute(statement)
+
+
+async def test_a_noted_call_is_written_to_the_audit_log(place: Place, gateway: Gateway) -> None:
+    gateway.access.audit.note(Caller("u1", ("operator",)), "operator", Address("player", "p1"), "profile", "req_1")
+    database = await place.database()
+
+    async def written() -> bool:
+        return bool(await database.fetch("SELECT FROM audit WHERE actor = 'u1' AND subject = 'player:p1'"))
+
+    await until(written)
+
+
+async def test_the_first_admin_is_made_once_and_never_out_of_another(place: Place, gateway: Gateway) -> None:
+    database = await place.database()
+    password = SecretStr(PASSWORD)
+    assert await ensure_admin(database, "admin", password) is True
+    assert await ensure_admin(database, "admin", password) is False
+    status, body = await gateway.post("/auth/login", {"username": "admin", "password": PASSWORD})
+    assert (status, body["user"]["roles"]) == (200, ["player", "admin"])
+    await registered(gateway, "alice")
+    with pytest.raises(ValueError, match="no administrator"):
+        await ensure_admin(database, "alice", password)
+
+
+# Guests and provisioned players
+
+
+async def test_a_device_comes_back_to_its_player_and_an_upgrade_keeps_it(place: Place, gateway: Gateway) -> None:
+    device = {"deviceId": "a-device-id-of-some-length"}
+    answers = await asyncio.gather(*(gateway.post("/auth/guest", device) for _ in range(4)))
+    assert {status for status, _ in answers} == {200}
+    (user_id,) = {body["userId"] for _, body in answers}
+    assert place.players.names[user_id].startswith("guest-")
+    token = answers[0][1]["accessToken"]
+    upgrade = {"username": "Settled", "password": PASSWORD}
+    status, body = await gateway.post("/auth/upgrade", upgrade, token)
+    assert (status, body["userId"], body["user"]["username"]) == (200, user_id, "Settled")
+    assert place.players.names[user_id] == "Settled"
+    assert (await gateway.me(token))[1]["username"] == "Settled"
+    assert (await gateway.post("/auth/login", upgrade))[1]["user"]["userId"] == user_id
+    assert (await gateway.post("/auth/guest", device))[1]["userId"] == user_id
+    status, body = await gateway.post("/auth/upgrade", {"username": "Again", "password": PASSWORD}, token)
+    assert (status, body["code"]) == (409, "already_upgraded")
+
+
+async def test_a_device_id_is_not_stored(place: Place, gateway: Gateway) -> None:
+    await gateway.post("/auth/guest", {"deviceId": "a-device-id-of-some-length"})
+    database = await place.database()
+    rows = await database.fetch("SELECT account::text FROM account")
+    assert "a-device-id" not in str(rows)
+    assert (await gateway.post("/auth/guest", {"deviceId": "short"}))[0] == 400
+
+
+async def test_provisioning_is_idempotent_by_external_id(place: Place, gateway: Gateway) -> None:
+    server = await with_role(place, gateway, "server")
+    items = [{"externalId": f"e{at}", "displayName": "Twin"} for at in range(500)]
+    status, body = await gateway.post("/api/v1/players/provision", {"items": items}, server["accessToken"])
+    assert status == 200
+    assert [(item["externalId"], item["created"]) for item in body["items"]] == [(f"e{at}", True) for at in range(500)]
+    assert len({item["userId"] for item in body["items"]}) == 500
+    assert all(place.players.names[item["userId"]] == "Twin" for item in body["items"])
+    status, again = await gateway.post("/api/v1/players/provision", {"items": items[:3]}, server["accessToken"])
+    assert again["items"] == [{**item, "created": False} for item in body["items"][:3]]
+    twice = [{"externalId": "new", "displayName": "One"}] * 2
+    _, body = await gateway.post("/api/v1/players/provision", {"items": twice}, server["accessToken"])
+    assert [item["created"] for item in body["items"]] == [True, False]
+    for count in (0, 501):
+        some = [{"externalId": f"x{at}", "displayName": "x"} for at in range(count)]
+        assert (await gateway.post("/api/v1/players/provision", {"items": some}, server["accessToken"]))[0] == 400
+
+
+async def test_provisioning_that_was_cut_short_is_completed_by_the_repeat(place: Place, gateway: Gateway) -> None:
+    server = await with_role(place, gateway, "server")
+    body = {"items": [{"externalId": "e1", "displayName": "One"}]}
+    place.players.down = True
+    assert (await gateway.post("/api/v1/players/provision", body, server["accessToken"]))[0] == 503
+    place.players.down = False
+    status, told = await gateway.post("/api/v1/players/provision", body, server["accessToken"])
+    assert (status, told["items"][0]["created"]) == (200, False)
+    assert place.players.names[told["items"][0]["userId"]] == "One"
+
+
+async def test_a_player_that_could_not_be_made_is_made_by_the_next_request(place: Place, gateway: Gateway) -> None:
+    place.players.down = True
+    made = await registered(gateway, "patient")
+    assert place.players.names == {}
+    place.players.down = False
+    assert (await gateway.me(made["accessToken"]))[0] == 200
+    assert place.players.names == {made["userId"]: "patient"}
+    assert gateway.access.identity_of(made["accessToken"]) is not None
+
+
+# Migrations
+
+
+async def test_migrations_run_once_however_many_start_at_once(place: Place) -> None:
+    databases = [await place.database() for _ in range(3)]
+    assert await asyncio.gather(*(migrate(database) for database in databases)) == [[], [], []]
+
+
+async def test_a_database_of_a_newer_release_is_left_alone(place: Place) -> None:
+    database = await place.database()
+    await database.execute("INSERT INTO migration (number, name, checksum) VALUES (9999, 'future', '')")
+    with pytest.raises(SchemaUnknown, match="9999_future"):
+        await migrate(database)
+
+
+async def test_a_changed_migration_is_refused(place: Place) -> None:
+    database = await place.database()
+    await database.execute("UPDATE migration SET checksum = 'other' WHERE number = 2")
+    with pytest.raises(SchemaUnknown, match="0002_accounts"):
+        await migrate(database)
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(place: Place, tmp_path: Path) -> None:
+    database = Database(place.database_url)
+    await database.open()
+    await database.execute("DELETE FROM migration")
+    (tmp_path / "0001_good.sql").write_text("CREATE TABLE good (id int);")
+    (tmp_path / "0002_bad.sql").write_text("CREATE TABLE half (id int); SELECT nonsense;")
+    with pytest.raises(Refused):
+        await migrate(database, tmp_path)
+    assert await database.fetch_value("SELECT to_regclass('half') IS NULL AND to_regclass('good') IS NOT NULL")
+    await database.close()
+
+
+async def test_no_secret_is_in_a_log_line(
+    place: Place, gateway: Gateway, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    place.players.down = True
+    made = await registered(gateway, "quiet")
+    await gateway.post("/auth/login", {"username": "quiet", "password": "wrong-secret"})
+    await gateway.post("/auth/refresh", {"refreshToken": made["refreshToken"]})
+    await gateway.post("/auth/refresh", {"refreshToken": made["refreshToken"]})
+    written = "".join(capsys.readouterr()) + caplog.text
+    for hidden in (PASSWORD, "wrong-secret", made["accessToken"], made["refreshToken"]):
+        assert hidden not in written
