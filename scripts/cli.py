@@ -1,8 +1,32 @@
 """The `greenroom` command: what players' backends need from a terminal, from serve to inspect."""
 
-import typer
+import importlib
+from typing import Any
 
-app = typer.Typer(no_args_is_help=True, help="Greenroom: a game backend of durable actors.", pretty_exceptions_enable=False)
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Greenroom: a game backend of durable actors.",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# Imported when they are called, completed or asked for help, so that `greenroom --help` answers at once.
+TOOLS = {
+    "doctor": ("scripts.doctor:doctor", "Show every setting, and whether all is well."),
+    "migrate": ("scripts.migrate:migrate", "Bring the database's schema up to date."),
+    "admin": ("scripts.admin:app", "Administrators, roles, bans and keys."),
+    "inspect": ("scripts.inspect.command:app", "Look at any actor, awake or asleep, now or in the past."),
+    "content": ("scripts.content_command:app", "Check and publish what designers write."),
+    "fraud": ("scripts.fraud:app", "Cases of suspicious players: list, show, confirm, dismiss."),
+    "dead-letters": ("scripts.dead_letters:app", "Messages that could not be delivered: list, show, replay, discard."),
+    "import-scores": ("scripts.import_scores:import_scores", "Import a history of goals from a CSV file."),
+    "demo": ("scripts.demo:demo", "Bots play a living world on a server."),
+    "bench": ("scripts.bench.command:bench", "Measure Greenroom against plain programs on this machine."),
+}
 
 
 @app.command()
@@ -22,8 +46,38 @@ def version() -> None:
     print(of("greenroom"))
 
 
+class Tool(TyperCommand):
+    """A command that stands for one in a module that is not imported yet."""
+
+    def __init__(self, name: str, path: str, help_text: str) -> None:
+        super().__init__(name, help=help_text, short_help=help_text)
+        self.path = path
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Everything that is done with a command begins with its context: hand over to the real one."""
+        return self.real().make_context(info_name, args, parent, **extra)
+
+    def real(self) -> Any:
+        module, _, name = self.path.partition(":")
+        found = getattr(importlib.import_module(module), name)
+        if isinstance(found, typer.Typer):
+            return get_command(found)
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        alone.command(self.name)(found)
+        return get_command(alone)
+
+
+def group() -> TyperGroup:
+    """The whole command with all tools."""
+    root = get_command(app)
+    assert isinstance(root, TyperGroup)  # noqa: S101 - an app of several commands is a group
+    for name, (path, help_text) in TOOLS.items():
+        root.add_command(Tool(name, path, help_text))
+    return root
+
+
 def main() -> None:
-    app()
+    group()(prog_name="greenroom")
 
 
 if __name__ == "__main__":
