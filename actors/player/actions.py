@@ -168,12 +168,11 @@ class ActionStarted(Event[Player]):
 def _forget_old(player: Player, at: int) -> None:
     for action_id in [action_id for action_id, held in player.held.items() if held.expires_at <= at]:
         del player.held[action_id]
-    surplus = len(player.used) - limits.ACTIONS_USED_MAX
-    for action_id in list(player.used):
-        if surplus <= 0 and player.used[action_id].at > at - USED_KEPT_MS:
+    while player.used:
+        oldest = next(iter(player.used))
+        if len(player.used) <= limits.ACTIONS_USED_MAX and player.used[oldest].at > at - USED_KEPT_MS:
             break
-        del player.used[action_id]
-        surplus -= 1
+        del player.used[oldest]
 
 
 @dataclass(frozen=True, slots=True)
