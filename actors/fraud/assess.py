@@ -98,7 +98,9 @@ def suspected(detector: Fraudwatch, turn: Turn, player: str, found: list[Hit]) -
     changed = suspect.model_copy(update={"suspicion": suspicion, "at": turn.at})
     if suspicion > MILLI * fraud.flag_above:
         yield from _flagged(detector, turn, player, changed, before, incidents)
-    return verdict(changed, turn.at, suspicion, "Your play looks unusual.")
+    said = verdict(changed, turn.at, suspicion, "Your play looks unusual.")
+    # The action that raises a flag still passes under the limits that held when it was done.
+    return {**said, "halved_until": suspect.halved_until}
 
 
 def _incident(hit: Hit, turn: Turn) -> dict[str, Any]:

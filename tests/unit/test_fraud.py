@@ -66,6 +66,16 @@ def test_eight_actions_in_ten_seconds_are_fine_and_the_ninth_is_flagged(stage: S
     assert alice.ask("inbox")["messages"][0]["template"] == "account_flagged"
 
 
+def test_the_action_that_raises_the_flag_passes_under_the_limits_of_before(stage: Stage, alice: Person) -> None:
+    for number in range(20):
+        alice.do("quick_win", took_s=1.5 + 0.01 * number)
+    assert alice.do("boss_kill", took_s=1)["warning"]
+    assert alice.do("boss_kill", took_s=0)["warning"]
+    assert standing(stage)["standing"] == "flagged"
+    with refused("RATE_LIMITED", 429):
+        alice.say("start_action", type="quick_win")
+
+
 def test_a_flag_halves_the_limits_for_an_hour(stage: Stage, alice: Person) -> None:
     for _ in range(2):
         alice.do("boss_kill")
