@@ -3,12 +3,14 @@
 import asyncio
 import socket
 import time
+from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
 import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
+from pydantic_core import to_json
 
 from actors.catalog import Catalog
 from actors.runtime.bus import Bus
@@ -78,6 +80,7 @@ class Gateway:
         self.sockets = Sockets(access, self.calls, self.cache, self.hub, self.presence, self.metrics)
         self.health = Health(database, bus, self.version, lambda: self.ready)
         self._lag = LoopLag()
+        self._documents: dict[str, bytes] = {}
         self._in_flight = 0
         self._draining = False
         self._life: asyncio.Task[None] | None = None
@@ -252,11 +255,16 @@ class Gateway:
 
     async def _show_openapi(self, _request: web.Request) -> web.Response:
         """`GET /openapi.json`"""
-        return web.json_response(openapi.document(self._catalog, self.version))
+        return self._document("openapi", openapi.document)
 
     async def _show_asyncapi(self, _request: web.Request) -> web.Response:
         """`GET /asyncapi.json`"""
-        return web.json_response(asyncapi.document(self._catalog, self.version))
+        return self._document("asyncapi", asyncapi.document)
+
+    def _document(self, name: str, make: Callable[[Catalog, str], dict[str, Any]]) -> web.Response:
+        if name not in self._documents:
+            self._documents[name] = to_json(make(self._catalog, self.version))
+        return web.Response(body=self._documents[name], content_type="application/json")
 
     def _readings(self) -> list[Reading]:
         counts, bus = self.cache.counts, self._bus.counts

@@ -72,7 +72,9 @@ class Presence:
         refresh_at = time.monotonic() + REFRESH_EVERY_S
         while True:
             try:
-                await asyncio.wait_for(self._filled.wait(), max(0.0, refresh_at - time.monotonic()))
+                # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the event.
+                async with asyncio.timeout(max(0.0, refresh_at - time.monotonic())):
+                    await self._filled.wait()
             except TimeoutError:
                 refresh_at = time.monotonic() + REFRESH_EVERY_S
                 for user, sockets in self._here.items():

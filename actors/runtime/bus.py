@@ -134,8 +134,9 @@ class Bus:
             return False
         if confirmed.is_set():
             return True
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(confirmed.wait(), timeout_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await confirmed.wait()
         return confirmed.is_set()
 
     async def ask(self, *command: str | bytes | int | float, timeout_s: float = ANSWER_TIMEOUT_S) -> Any:
@@ -260,7 +261,9 @@ class Bus:
                 await pubsub.unsubscribe(*gone)
             told = wanted
             try:
-                await asyncio.wait_for(self._wanted.wait(), LISTENER_PING_S)
+                # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the event.
+                async with asyncio.timeout(LISTENER_PING_S):
+                    await self._wanted.wait()
             except TimeoutError:
                 await pubsub.ping()
 
