@@ -1,6 +1,7 @@
 """Accounts over HTTP on real Postgres and Redis, with two gateways that know nothing of each other."""
 
 import asyncio
+import shutil
 import tempfile
 import time
 import uuid
@@ -150,6 +151,7 @@ def servers() -> Iterator[tuple[str, str]]:
     folder, postgres, redis = asyncio.run(start())
     yield postgres.dsn, redis.url
     asyncio.run(stop())
+    shutil.rmtree(folder.path.parent)
 
 
 @pytest.fixture
@@ -287,26 +289,18 @@ async def test_a_hash_of_lower_cost_is_made_anew_at_login(place: Place, gateway:
     assert (await dearer.post("/auth/login", {"username": "alice", "password": PASSWORD}))[0] == 200
 
 
-async def test_a_flood_of_logins_is_shed_and_does_not_block_the_loop(place: Place) -> None:
+async def test_a_flood_of_logins_is_shed_and_does_not_keep_the_loop_busy(place: Place) -> None:
     gateway = await place.gateway(cost=10)
     await registered(gateway, "alice")
-    worst = 0.0
-
-    async def watch() -> None:
-        nonlocal worst
-        while True:
-            began = time.perf_counter()
-            await asyncio.sleep(0.005)
-            worst = max(worst, time.perf_counter() - began - 0.005)
-
-    watching = asyncio.create_task(watch())
     credentials = {"username": "alice", "password": PASSWORD}
+    loop_began_s, all_began_s = time.thread_time(), time.process_time()
     answers = await asyncio.gather(*(gateway.post("/auth/login", credentials) for _ in range(120)))
-    watching.cancel()
+    # CPU time, so that other processes on the machine do not count. Hashing is most of it, and not on the loop.
+    loop_s, all_s = time.thread_time() - loop_began_s, time.process_time() - all_began_s
+    assert loop_s < all_s / 2
     statuses = [status for status, _ in answers]
     assert set(statuses) == {200, 503}
-    assert statuses.count(200) >= 34
-    assert worst < 0.25
+    assert passwords.WORKERS <= statuses.count(200) <= 120 - passwords.QUEUE_MAX
 
 
 # Limits
