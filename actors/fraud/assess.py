@@ -7,7 +7,7 @@ from pydantic import Field
 
 from actors.core import Command, Effect, Effects, Event, Query, Record, Tell, Turn
 from actors.fraud.rules import Hit, Play, hits
-from actors.fraud.state import MILLI, CaseFile, Flag, Fraudwatch, Incident, Suspect
+from actors.fraud.state import MILLI, CaseFile, Flag, Fraudwatch, Incident, Suspect, whole
 from actors.player.inbox import Notify
 from schemas import limits
 from schemas.address import player as player_address
@@ -28,10 +28,10 @@ def verdict(suspect: Suspect, at: int, suspicion: int, warning: str | None = Non
         warning = "Your play looked unusual; your limits are halved for a while."
     return {
         "standing": standing,
-        "suspicion": suspicion // MILLI,
+        "suspicion": whole(suspicion),
         "warning": warning,
         "halved_until": suspect.halved_until,
-        "refused": standing in ("suspended", "banned"),
+        "refused": suspect.refused(at),
     }
 
 
@@ -63,8 +63,8 @@ class Assess(Command[Fraudwatch]):
         fraud = turn.content.fraud
         suspect = detector.suspects.get(self.player, _CLEAR)
         now = suspect.now(turn.at, fraud)
-        standing = suspect.standing(turn.at)
-        if standing in ("suspended", "banned") or (standing == "flagged" and self.over_halved and not self.late):
+        spared = self.over_halved and not self.late and suspect.halved_until > turn.at
+        if suspect.refused(turn.at) or spared:
             return verdict(suspect, turn.at, now)
         play = Play(self.action, self.at, self.took_ms, self.minimum_ms, self.points, self.recent)
         found = hits(fraud, play)
@@ -138,12 +138,12 @@ def _flagged(
     reason = f"fraud case {case_id}"
     sanction = {"user_id": player, "reason": reason, "by": "fraud", "at": turn.at}
     if raised and len(changed.flags) >= fraud.flags_until_ban:
-        changed.banned = True
-        yield Banned(player=player, case=case_id)
+        changed.banned, changed.sanctioned_at = True, turn.at
+        yield Banned(player=player, case=case_id, at=turn.at)
         yield Record("sanction", {**sanction, "standing": "banned", "until": None})
     elif changed.suspicion > MILLI * fraud.suspend_above:
-        changed.suspended_until = turn.at + fraud.suspend_s * 1_000
-        yield Suspended(player=player, case=case_id, until=changed.suspended_until)
+        changed.suspended_until, changed.sanctioned_at = turn.at + fraud.suspend_s * 1_000, turn.at
+        yield Suspended(player=player, case=case_id, at=turn.at, until=changed.suspended_until)
         yield Record("sanction", {**sanction, "standing": "suspended", "until": changed.suspended_until})
     elif raised:
         yield Tell(player_address(player), Notify(template="account_flagged", data={"case": case_id}))
@@ -201,10 +201,13 @@ class Suspended(Event[Fraudwatch]):
 
     player: str
     case: str
+    at: int
     until: int
 
     def apply(self, detector: Fraudwatch) -> None:
-        detector.suspect(self.player).suspended_until = self.until
+        suspect = detector.suspect(self.player)
+        suspect.suspended_until = self.until
+        suspect.sanctioned_at = self.at
         detector.cases[self.case].outcome = "suspended"
 
 
@@ -215,7 +218,10 @@ class Banned(Event[Fraudwatch]):
 
     player: str
     case: str
+    at: int
 
     def apply(self, detector: Fraudwatch) -> None:
-        detector.suspect(self.player).banned = True
+        suspect = detector.suspect(self.player)
+        suspect.banned = True
+        suspect.sanctioned_at = self.at
         detector.cases[self.case].outcome = "banned"

@@ -21,6 +21,7 @@ from actors.core import (
 from actors.fraud.state import CaseFile, Fraudwatch, detector_of_case
 from actors.leaderboard.gathers import answers
 from actors.player.inbox import Notify
+from actors.times import rfc3339
 from schemas import limits
 from schemas.address import player as player_address
 from schemas.shape import Key, Text
@@ -35,6 +36,12 @@ def _case(detector: Fraudwatch, case_id: str) -> CaseFile:
     if case is None:
         raise Rejected("case_unknown", f"There is no case {case_id!r}.")
     return case
+
+
+def _decided(case: CaseFile, status: Status, turn: Turn, reason: str) -> dict[str, Any]:
+    """The case as it will be."""
+    closed = {"closedAt": rfc3339(turn.at), "by": turn.caller.user, "reason": reason}
+    return {**case.shown(), "status": status, **closed}
 
 
 class ConfirmCase(Command[Fraudwatch]):
@@ -54,7 +61,7 @@ class ConfirmCase(Command[Fraudwatch]):
             raise Rejected("case_closed", f"The case was {case.status} by {case.by}.")
         confirmed = CaseConfirmed(case=self.case_id, by=turn.caller.user, reason=self.reason or "", at=turn.at)
         yield confirmed
-        return {**case.shown(), "status": "confirmed", "by": confirmed.by, "reason": confirmed.reason}
+        return _decided(case, "confirmed", turn, confirmed.reason)
 
 
 class CaseConfirmed(Event[Fraudwatch]):
@@ -92,7 +99,7 @@ class DismissCase(Command[Fraudwatch]):
             row = {"user_id": case.player, "standing": "clear", "until": None, "reason": self.reason}
             yield Record("sanction", {**row, "by": by, "at": turn.at})
         yield Tell(player_address(case.player), Notify(template="case_dismissed", data={"case": self.case_id}))
-        return {**case.shown(), "status": "dismissed", "by": by, "reason": self.reason}
+        return _decided(case, "dismissed", turn, self.reason)
 
 
 class CaseDismissed(Event[Fraudwatch]):

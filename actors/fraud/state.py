@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from actors.content import Fraud
 
 MILLI = 1_000
+"""Suspicion is kept in thousandths of a point."""
+SANCTION_SPREADS_MS = 10_000
+
+
+def whole(suspicion: int) -> int:
+    """Suspicion in points, rounded."""
+    return (suspicion + MILLI // 2) // MILLI
 
 
 class Entry(BaseModel):
@@ -38,6 +45,8 @@ class Suspect(Entry):
     halved_until: int = 0
     suspended_until: int = 0
     banned: bool = False
+    sanctioned_at: int = 0
+    """When the player was last suspended or banned."""
 
     def now(self, at: int, rules: "Fraud") -> int:
         """Suspicion at a time, in thousandths of a point."""
@@ -49,6 +58,11 @@ class Suspect(Entry):
         if self.suspended_until > at:
             return "suspended"
         return "flagged" if self.halved_until > at else "clear"
+
+    def refused(self, at: int) -> bool:
+        """Whether play is refused here: only until the sanction has reached every gateway, which then refuses it,
+        or lets it through when a moderator reinstates the account."""
+        return self.standing(at) in ("suspended", "banned") and at < self.sanctioned_at + SANCTION_SPREADS_MS
 
 
 class Incident(Entry):
@@ -83,7 +97,7 @@ class CaseFile(Entry):
             "userId": self.player,
             "status": self.status,
             "outcome": self.outcome,
-            "suspicion": self.suspicion // MILLI,
+            "suspicion": whole(self.suspicion),
             "openedAt": rfc3339(self.opened_at),
             "closedAt": None if self.closed_at is None else rfc3339(self.closed_at),
             "by": self.by,

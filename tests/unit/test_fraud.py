@@ -102,8 +102,22 @@ def test_above_a_hundred_the_action_is_refused_and_the_player_suspended(stage: S
         alice.say("start_action", type="quick_win")
     [case] = cases(stage)
     assert case["outcome"] == "suspended"
-    stage.wait(86_400)
+    stage.wait(9)
+    with refused("SUSPICIOUS_ACTIVITY", 403):
+        alice.finish(started)
+
+
+def test_after_ten_seconds_a_sanction_is_the_gateways_affair(stage: Stage, alice: Person) -> None:
+    for _ in range(3):
+        alice.do("boss_kill")
+    with refused("SUSPICIOUS_ACTIVITY"):
+        alice.do("boss_kill")
+    stage.wait(10)
+    assert standing(stage)["standing"] == "suspended"
     assert alice.do("quick_win")["score"]["current"] == 151
+    with refused("SUSPICIOUS_ACTIVITY"):
+        alice.do("boss_kill")
+    assert [standing for standing, _ in sanctions(stage)] == ["suspended", "suspended"]
 
 
 def test_suspicion_halves_every_hour(stage: Stage, alice: Person) -> None:
@@ -111,7 +125,7 @@ def test_suspicion_halves_every_hour(stage: Stage, alice: Person) -> None:
     stage.wait(3_600)
     assert standing(stage)["suspicion"] == 15
     stage.wait(3_600)
-    assert standing(stage)["suspicion"] == 7
+    assert standing(stage)["suspicion"] == 8
 
 
 def test_the_third_flag_in_a_day_is_a_ban(stage: Stage, alice: Person) -> None:
