@@ -45,6 +45,9 @@ TEMPERS = (
 )
 
 
+_DEEDS = {"quick_win": "wins", "boss_kill": "slays a boss", "practice": "practises"}
+
+
 @dataclass(slots=True)
 class World:
     """What all bots did, for whoever watches."""
@@ -166,10 +169,8 @@ class Bot:
         rank = done.get("rank") or {}
         before, now = rank.get("previous"), rank.get("current")
         climbed = f", rank {before or '-'} to {now}" if now and before != now else ""
-        if action == "boss_kill":
-            self.world.tell(f"[green]{self._who()}[/] slew a boss{climbed}")
-        elif now and climbed and now <= _WORTH_TELLING_RANK:
-            self.world.tell(f"{self._who()} scored{climbed}")
+        if action == "boss_kill" or (now and climbed and now <= _WORTH_TELLING_RANK):
+            self.world.tell(f"[green]{self._who()}[/] {_DEEDS[action]}{climbed}")
         if done.get("warning"):
             self.world.tell(f"[yellow]{self._who()} is warned[/]")
 

@@ -11,7 +11,7 @@ from scripts.bench.harness import Accounts, BenchFailed, Loaded, Server, load, p
 KEYS = frozenset({"7"})
 PER_SECOND = 10
 TOPIC = "leaderboard:main"
-_CHANGES_PER_SECOND = 25
+_CHANGES_PER_SECOND = 15
 
 
 async def measure(server: Server, accounts: Accounts, results: Results, *, sockets: int, seconds: float) -> None:
