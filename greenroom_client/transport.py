@@ -130,7 +130,8 @@ class Transport:
             ) as response:
                 return _decoded(response, await response.read())
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as cause:
-            raise ConnectionLost(f"no answer from {self.url}: {cause}") from cause
+            reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+            raise ConnectionLost(f"no answer from {self.url}: {reason}") from cause
 
 
 class _Deadline:

@@ -196,13 +196,17 @@ def _json_bytes(item: dict[str, Any]) -> int:
 async def trusted_client(
     url: str, token: str | None, username: str | None, password: str | None
 ) -> AsyncIterator[Client]:
-    """A client that may award (role `server` or `admin`): by token, or logged in.
+    """A client that may award (role `server` or `admin`): by token, or logged in, by default as the administrator.
 
     Import with one account only: op ids count once for each caller.
     """
     tokens = Tokens(access_token=token) if token else None
     async with Client(url, tokens=tokens, backoff=_PATIENT, deadline_s=_BATCH_DEADLINE_S) as client:
         if not token:
+            settings = Settings()
+            username = username or settings.admin_username
+            if password is None and settings.admin_password is not None:
+                password = settings.admin_password.get_secret_value()
             if not username or not password:
                 raise typer.BadParameter(
                     "awards need a server account: give --token, or --username and --password "
@@ -229,11 +233,7 @@ def import_scores(
         fail(str(problem), as_json=as_json)
     outcome = Outcome(goals)
     if not dry_run:
-        settings = Settings()
-        username = username or settings.admin_username
-        if password is None and settings.admin_password is not None:
-            password = settings.admin_password.get_secret_value()
-        address = url or f"http://{settings.bind}"
+        address = url or f"http://{Settings().bind}"
 
         async def run() -> Outcome:
             async with trusted_client(address, token, username, password) as client:
