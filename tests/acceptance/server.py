@@ -1,5 +1,6 @@
 """A real Greenroom in a process of its own, for tests that know it only by its port, its database and its logs."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -163,6 +164,14 @@ class Server:
         folders = [self.data / "logs", *(self.data / "ray").glob("session_2*/logs")]
         paths = [self.output, *(path for folder in folders for path in folder.rglob("*") if path.is_file())]
         return {path: path.read_text(errors="replace") for path in paths}
+
+
+async def until_sql(server: Server, statement: str, *arguments: Any, within_s: float = 10.0) -> None:
+    """Ask again until the statement's one row `holds`."""
+    end = time.monotonic() + within_s
+    while not (await server.sql(statement, *arguments))[0]["holds"]:
+        assert time.monotonic() < end, f"not within {within_s:g} s: {statement}"
+        await asyncio.sleep(0.05)
 
 
 def _merged(base: Any, changes: Any) -> Any:
