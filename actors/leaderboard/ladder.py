@@ -1,5 +1,6 @@
 """The order of one shard in one period: exact ranks among a million entries in microseconds."""
 
+from collections.abc import Iterable, Sequence
 from struct import Struct
 from typing import Annotated, Any
 
@@ -101,6 +102,17 @@ class Ladder:
     def rows(self, start: int = 0, stop: int | None = None) -> list[Row]:
         """The entries from one place to another, best first."""
         return [self._row(key) for key in self._order.islice(max(0, start), stop)]
+
+    @classmethod
+    def of(cls, rows: Iterable[Sequence[Any]], *, high_first: bool = True) -> "Ladder":
+        """A ladder with these entries, given in any order; faster than adding one after the other."""
+        ladder = cls(high_first=high_first)
+        for score, reached, subject, name in rows:
+            ladder._keys[subject] = ladder.key(score, reached, subject)
+            if name != subject:
+                ladder._names[subject] = name
+        ladder._order = SortedList(ladder._keys.values())
+        return ladder
 
     def pack(self) -> list[Any]:
         """Sort keys in order, and the names that differ from their subjects: no work for each entry but a copy."""

@@ -49,7 +49,7 @@ def shard_of(entries: int, dice: random.Random) -> Leaderboard:
     subjects = [f"player-{number:08}" for number in range(entries)]
     scores = [dice.randrange(1, entries // 10) for _ in range(entries)]
     times = [_FIRST_MS + dice.randrange(10**9) for _ in range(entries)]
-    ladder = Ladder.unpack([True, subjects, [""] * entries, scores, times])
+    ladder = Ladder.of(zip(scores, times, subjects, subjects, strict=True))
     return Leaderboard.model_construct(ladders={0: ladder})
 
 
