@@ -76,10 +76,10 @@ def run(entries: int, samples: int) -> dict[str, Any]:
     content = Content(boards={"main": Board()})
     subjects = [f"player-{dice.randrange(entries):08}" for _ in range(samples)]
     writes_us = sorted(_writes(shard, content, subjects, dice))
-    began = time.perf_counter()
+    began = time.thread_time()
     for subject in subjects:
         ladder.rank(subject)
-    rank_us = (time.perf_counter() - began) / samples * 1e6
+    rank_us = (time.thread_time() - began) / samples * 1e6
     checkpoint = pack(shard.pack_state())
     stored = [
         json.dumps(pack_event(_placed(f"player-{dice.randrange(entries):08}", dice))) for _ in range(entries // 10)
@@ -108,9 +108,10 @@ def _writes(shard: Leaderboard, content: Content, subjects: list[str], dice: ran
         at = _FIRST_MS + 10**9 + number
         turn = Turn(caller=SYSTEM, at=at, content=content, op=f"op-{number}", seed=number, key="main/0")
         command = Place(subject=subject, name=subject, points=dice.randrange(1, 100), at=at)
-        began = time.perf_counter()
+        # Pure computation: CPU time is its time, whatever else the machine does.
+        began = time.thread_time()
         decide(command, shard, turn)
-        yield (time.perf_counter() - began) * 1e6
+        yield (time.thread_time() - began) * 1e6
 
 
 def _placed(subject: str, dice: random.Random) -> Placed:
