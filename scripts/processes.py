@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from actors.catalog import Catalog
+from actors.content import Content
 from actors.runtime import cluster
 from actors.runtime.bus import Bus
 from actors.runtime.content import ContentStore
@@ -72,11 +73,17 @@ class Parts:
         self.placement = Placement(self.catalog, self.settings.placement)
         self.database = Database(wiring.database_url, size=pool_size)
         self.bus = Bus(wiring.redis_url)
-        self.content = ContentStore(self.database)
+        self.content = ContentStore(self.database, self._amend)
         self.directory = Directory(self.database, self.placement)
         self.router = Router(self.directory, self.content, self._link, ask_timeout_s=self.settings.ask_timeout_s)
         self.token = b""
         self.local: tuple[int, Host] | None = None
+
+    def _amend(self, content: Content) -> Content:
+        """What the operator's settings say over the content."""
+        if not self.settings.fraud_fail_closed:
+            return content
+        return content.model_copy(update={"fraud": content.fraud.model_copy(update={"fail_closed": True})})
 
     def _link(self, route: Route, router: Router) -> Link:
         if self.local is not None and self.local[0] == route.run:

@@ -92,7 +92,8 @@ class Answers:
 
     def again(self, cell: Cell, before: Played | Known, delivery: Delivery, fingerprint: int) -> None:
         """The op id is known: the same reply, or word that it is still running or means another request."""
-        if before.fingerprint != fingerprint:
+        # A consult repeats its op id with fresher evidence; the verdict it was given then is the one that counts.
+        if before.fingerprint != fingerprint and not delivery.request.caller.internal:
             delivery.reply(refused(Refusal("OP_REUSED", "This operation id was used for another request.")))
         elif isinstance(before, Known):
             if before.awaits:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -28,8 +29,9 @@ SELECT version FROM published
 class ContentStore:
     """The active content. Every turn is decided under one version, and records which."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, amend: Callable[[Content], Content] = lambda content: content) -> None:
         self.database = database
+        self._amend = amend
         self._current: Content | None = None
 
     @property
@@ -45,7 +47,7 @@ class ContentStore:
         row = await self.database.fetch_row(_ACTIVE, known)
         if row is not None:
             body = from_json(row["body"])
-            self._current = Content.model_validate({**body, "version": row["version"]}, strict=False)
+            self._current = self._amend(Content.model_validate({**body, "version": row["version"]}, strict=False))
             _log.info("content_active", version=row["version"])
 
     async def run_forever(self) -> None:
