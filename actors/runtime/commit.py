@@ -37,20 +37,34 @@ class Parcel:
 
 
 class Late:
-    """A tell that its receiver refused: to be tried again later, or buried when its attempts are used up."""
+    """A tell that its receiver refused: to be tried again later, or buried when its attempts are used up.
 
-    __slots__ = ("attempts", "bucket", "delay_ms", "id", "parcel", "reason", "tell", "to")
+    While nothing of its parcel was accepted, the parcel itself stays and comes again (`whole`); otherwise the tell goes
+    on by itself, under its own id. So neither is ever there beside the turn that it led to.
+    """
+
+    __slots__ = ("attempts", "bucket", "buried", "delay_ms", "parcel", "reason", "tell", "to", "whole")
 
     def __init__(
-        self, parcel: str, to: Address, bucket: int, tell: list[Any], attempts: int, delay_ms: int, reason: str
+        self,
+        parcel: str,
+        to: Address,
+        bucket: int,
+        tell: list[Any],
+        *,
+        attempts: int,
+        delay_ms: int,
+        buried: bool,
+        reason: str,
     ) -> None:
         self.parcel = parcel
-        self.id: str = tell[0]
+        self.whole = False
         self.to = to
         self.bucket = bucket
         self.tell = tell
         self.attempts = attempts
         self.delay_ms = delay_ms
+        self.buried = buried
         self.reason = reason
 
 
@@ -398,19 +412,21 @@ class GroupCommit:
             statements.append((journal.REMIND, _transposed(rows)))
         for table, listed in sorted(records.items()):
             statements.append((journal.RECORDS[table], [to_json(listed)]))
-        retried = [late for _, late in group.late if late.delay_ms >= 0]
-        buried = [late for _, late in group.late if late.delay_ms < 0]
-        if retried:
-            late_rows = [
-                (late.id, late.bucket, late.to.kind, late.to.key, late.attempts, late.delay_ms, to_json([late.tell]))
-                for late in retried
-            ]
-            statements.append((journal.RETRY, _transposed(late_rows)))
+        single, whole, buried = [], {}, []
+        for _, late in group.late:
+            tell_id, to, tell = late.tell[0], late.to, late.tell
+            if late.buried:
+                buried.append((tell_id, to.kind, to.key, to_json(tell), late.reason, late.attempts))
+            elif late.whole:
+                whole[late.parcel] = (late.parcel, late.attempts, late.delay_ms)
+            else:
+                single.append((tell_id, late.bucket, to.kind, to.key, late.attempts, late.delay_ms, to_json([tell])))
+        if single:
+            statements.append((journal.RETRY, _transposed(sorted(single))))
+        if whole:
+            statements.append((journal.RETRY_PARCEL, _transposed(sorted(whole.values()))))
         if buried:
-            dead_rows = [
-                (late.id, late.to.kind, late.to.key, to_json(late.tell), late.reason, late.attempts) for late in buried
-            ]
-            statements.append((journal.BURY, _transposed(dead_rows)))
+            statements.append((journal.BURY, _transposed(sorted(buried))))
         due = _due_checkpoints(group)
         if due:
             statements.append(checkpoint_statement(due))

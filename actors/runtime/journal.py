@@ -30,6 +30,13 @@ FROM unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::smallint[], 
 ON CONFLICT (id) DO NOTHING
 """
 
+RETRY_PARCEL = """
+UPDATE outbox SET attempts = late.attempts, due = now() + late.delay_ms * interval '1 millisecond'
+FROM unnest($1::text[], $2::smallint[], $3::bigint[]) AS late (id, attempts, delay_ms)
+WHERE outbox.id = late.id AND outbox.attempts < late.attempts
+"""
+"""Never an insert: a parcel that is gone has been played."""
+
 BURY = """
 INSERT INTO dead_letter (id, kind, key, tell, reason, attempts)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::jsonb[], $5::text[], $6::smallint[])

@@ -1,4 +1,4 @@
-"""Redelivers what was left lying: parcels that were not confirmed, reminders that are due; and puts idle actors to sleep."""
+"""Redelivers what was left lying, parcels and reminders that are due; and puts idle actors to sleep."""
 
 import asyncio
 import resource
@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from pydantic_core import from_json
 
+from actors.runtime import faults
 from actors.runtime.database import Database, Row
 from actors.runtime.host import Host
 from actors.runtime.router import Router
@@ -113,6 +114,8 @@ class Sweeper:
         self._reminding.update(reminder["id"] for reminder in fresh)
         try:
             done = await asyncio.gather(*(self._remind(reminder) for reminder in fresh))
+            if faults.armed and await faults.pause("tell_delivered_before_mark"):
+                return
             await self.database.execute(_REMINDED, [reminder_id for reminder_id in done if reminder_id])
         finally:
             self._reminding.difference_update(reminder["id"] for reminder in fresh)

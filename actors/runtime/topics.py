@@ -8,6 +8,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from actors.catalog import Kind
+from actors.runtime import faults
 from actors.runtime.bus import Bus
 from actors.runtime.cell import Cell, Played
 from actors.runtime.database import Row
@@ -83,6 +84,8 @@ class Topics:
 
     def _publish(self, kind: str, pushes: list[tuple[str, int, Any]]) -> None:
         self.bus.publish(channel(kind), pack(pushes))
+        if faults.armed and faults.point("publish_before_version_mark"):
+            return
         for key, sequence, _ in pushes:
             self._recent[kind, key] = sequence
         while len(self._recent) > RECENT_MAX:

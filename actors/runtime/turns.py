@@ -121,27 +121,25 @@ class Turns:
         right = admit(message, cell.address.key, request.caller)
         command = message.model_validate(unpack(request.data))
         decision = Decision(cell, delivery, command, self.turn(cell, request), right, asked)
-        if cell.checks_ops or (request.attempt and not cell.complete):
-            cell.busy = True
-            self.floor.spawn(self._look_first(decision))
-        else:
-            self._consult(decision)
+        self._look_first(cell, delivery, asked, functools.partial(self._consult, decision))
 
-    async def _look_first(self, decision: Decision) -> None:
-        """Ask the journal for the op id before the turn: it was sent before, or this actor is sent old ones."""
-        cell = decision.cell
+    def _look_first(self, cell: Cell, delivery: Delivery, asked: int, step: Callable[[], None]) -> None:
+        """Take the step; before, ask the journal for the op id if it was sent before or this actor is sent old ones."""
+        if cell.checks_ops or (delivery.request.attempt and not cell.complete):
+            cell.busy = True
+            self.floor.spawn(self._look(cell, delivery, asked, step))
+        else:
+            step()
+
+    async def _look(self, cell: Cell, delivery: Delivery, asked: int, step: Callable[[], None]) -> None:
         try:
-            found = await self.ops.find(cell.address, decision.turn.op)
+            found = await self.ops.find(cell.address, delivery.request.op)
         except Refusal as refusal:
-            step = functools.partial(self.answers.refuse, cell, decision.delivery, refusal)
+            step = functools.partial(self.answers.refuse, cell, delivery, refusal)
         else:
             if found is not None:
-                step = functools.partial(
-                    self.answers.again, cell, known(*found), decision.delivery, decision.fingerprint
-                )
-            else:
-                step = functools.partial(self._consult, decision)
-        self._go_on(decision, step)
+                step = functools.partial(self.answers.again, cell, known(*found), delivery, asked)
+        self._go_on(cell, delivery, step)
 
     def _consult(self, decision: Decision) -> None:
         command, cell = decision.command, decision.cell
@@ -175,11 +173,10 @@ class Turns:
             self.metrics.unanswered_consults.labels(consult.of.kind).inc()
         # The time of the turn is when it is decided, not when the question went out.
         decision.turn.at = self.lease.now_ms()
-        self._go_on(decision, functools.partial(self._decide, decision))
+        self._go_on(decision.cell, decision.delivery, functools.partial(self._decide, decision))
 
-    def _go_on(self, decision: Decision, step: Callable[[], None]) -> None:
+    def _go_on(self, cell: Cell, delivery: Delivery, step: Callable[[], None]) -> None:
         """Continue after waiting, if the actor is still awake here; then let its mailbox go on."""
-        cell, delivery = decision.cell, decision.delivery
         cell.busy = False
         if not self.floor.lives(cell):
             self.floor.redeliver([delivery])
@@ -246,6 +243,9 @@ class Turns:
             played.turn["seed"] = turn.seed
         cell.version += played.length
         cell.pending += 1
+        self.commits.add(played)
+        if not played.length:
+            return
         recent = cell.recent
         recent[played.op] = played
         if len(recent) > limits.OPS_REMEMBERED_MAX:
@@ -253,7 +253,6 @@ class Turns:
             if isinstance(recent[oldest], Known):
                 del recent[oldest]
                 cell.complete = False
-        self.commits.add(played)
 
     # -- parcels --------------------------------------------------------------------------------------------------
 
@@ -263,7 +262,11 @@ class Turns:
         before = cell.recent.get(request.op)
         if before is not None:
             self.answers.again(cell, before, delivery, 0)
-            return
+        else:
+            self._look_first(cell, delivery, 0, functools.partial(self._play, cell, delivery))
+
+    def _play(self, cell: Cell, delivery: Delivery) -> None:
+        request = delivery.request
         kind = self.catalog.kind(cell.address.kind)
         actor = cell.actor
         assert actor is not None  # noqa: S101 - awake
@@ -275,13 +278,15 @@ class Turns:
         told: list[list[str]] = []
         effects: list[Any] = []
         events: list[Any] = []
+        late: list[Late] = []
         for tell in tells:
             turn.op, name, fields = tell
             try:
                 command = kind.command(name).model_validate(fields, strict=False)
                 outcome = decide(command, actor, turn)
             except (Refusal, ValidationError) as refusal:
-                replies.append(list(self._tell_refused(cell, request.op, tell, attempts, refusal)))
+                late.append(self._late(cell, request.op, tell, attempts, refusal))
+                replies.append(list(_tell_refused(refusal)))
                 continue
             events.extend(outcome.events)
             effects.extend(outcome.others)
@@ -303,20 +308,35 @@ class Turns:
         }
         played.bytes = 256 * (1 + len(tells))
         self.metrics.turns.labels(cell.address.kind, "ok").inc(len(told))
-        self.commits.gathering.finished.append((cell, request.op))
+        for again in late:
+            again.whole = not events
+            self.commits.gathering.late.append((cell, again))
+        if events or all(again.buried for again in late):
+            self.commits.gathering.finished.append((cell, request.op))
         self._enter(cell, played, turn, Reply(200, cell.version + len(events), replies))
         if faults.armed:
             faults.point("receiver_applied_before_ack")
 
-    def _tell_refused(self, cell: Cell, parcel: str, tell: list[Any], attempts: int, refusal: Exception) -> Reply:
+    def _late(self, cell: Cell, parcel: str, tell: list[Any], attempts: int, refusal: Exception) -> Late:
         """Try a refused tell again later, or bury it: its sender's effect must not get lost in silence."""
         attempts += 1
         reason = refusal.code if isinstance(refusal, Refusal) else "INVALID"
-        delay_ms = min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (attempts - 1))
-        if attempts >= self.settings.tell_attempts_max:
+        buried = attempts >= self.settings.tell_attempts_max
+        if buried:
             _log.error("tell_buried", actor=str(cell.address), tell=tell[0], name=tell[1], reason=reason)
             self.metrics.dead_letters.labels(cell.address.kind).inc()
-            delay_ms = -1
-        late = Late(parcel, cell.address, cell.bucket, tell, attempts, delay_ms, reason)
-        self.commits.gathering.late.append((cell, late))
-        return refused(refusal if isinstance(refusal, Refusal) else Refusal("INVALID", str(refusal)[:200]))
+        delay_ms = min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (attempts - 1))
+        return Late(
+            parcel,
+            cell.address,
+            cell.bucket,
+            tell,
+            attempts=attempts,
+            delay_ms=delay_ms,
+            buried=buried,
+            reason=reason,
+        )
+
+
+def _tell_refused(refusal: Exception) -> Reply:
+    return refused(refusal if isinstance(refusal, Refusal) else Refusal("INVALID", str(refusal)[:200]))
