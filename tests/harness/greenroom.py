@@ -3,17 +3,21 @@
 import asyncio
 import contextlib
 import itertools
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from actors.core import SYSTEM, Actor, Caller, Command, Query
+from actors.core import SYSTEM, Actor, Caller, Command, Query, pack_fields
 from actors.runtime.database import Database, Row
 from actors.runtime.director import SHARED, Director
+from actors.runtime.directory import Route
 from actors.runtime.host import Host
+from actors.runtime.router import Waiting
 from schemas.address import Address
-from schemas.messages import Reply
+from schemas.messages import COMMAND, QUERY, Reply, Request
 from schemas.settings import Settings
 from scripts.processes import HostProcess, Parts, Wiring
 from tests.harness.kinds import kinds_known
@@ -22,6 +26,7 @@ from tests.harness.waiting import eventually
 
 NODE = "here"
 TESTER = Caller("tester")
+Answer = asyncio.Future[Reply]
 _ops = itertools.count(1)
 
 
@@ -45,15 +50,18 @@ class Home:
 class Greenroom:
     """`async with Greenroom(servers, hosts=2)`: everything runs and every slot has its host.
 
-    Options are settings; kinds that are dedicated by default live in the shared hosts.
+    `through` is the folder of a Proxy by which hosts reach Postgres. Options are settings; kinds that are dedicated
+    by default live in the shared hosts.
     """
 
-    def __init__(self, servers: Servers, *, hosts: int = 1, **options: Any) -> None:
+    def __init__(self, servers: Servers, *, hosts: int = 1, through: Path | None = None, **options: Any) -> None:
         self.servers = servers
+        self.through = through
         self.hosts_wanted = hosts
         shared = {"leaderboard": "shared", "fraud": "shared"}
         self.settings = Settings(_env_file=None, data=servers.path, placement=shared, log_level="warning", **options)
         self.homes: list[Home] = []
+        self._endpoints: dict[int, str] = {}
         self._names = itertools.count(1)
         self._background: list[asyncio.Task[None]] = []
         self._stack = ExitStack()
@@ -85,8 +93,8 @@ class Greenroom:
         await self.servers.drop_database(self.database_name)
         self._stack.close()
 
-    def wiring(self, dsn: str = "") -> Wiring:
-        dsn = dsn or self.servers.dsn(self.database_name)
+    def wiring(self, through: Path | None = None) -> Wiring:
+        dsn = self.servers.dsn(self.database_name, through)
         return Wiring(self.settings, dsn, self.servers.redis.url, self.servers.runtime, tcp=False, node=NODE)
 
     def new_director(self) -> Director:
@@ -104,13 +112,15 @@ class Greenroom:
 
     # -- hosts ----------------------------------------------------------------------------------------------------
 
-    async def start_host(self, dsn: str = "") -> Home:
+    async def start_host(self) -> Home:
         """One more host, ready to be given slots."""
-        process = HostProcess(self.wiring(dsn), f"host-{next(self._names)}", SHARED)
+        process = HostProcess(self.wiring(self.through), f"host-{next(self._names)}", SHARED)
         home = Home(process, asyncio.ensure_future(process.run()))
         self.homes.append(home)
         await eventually(lambda: home.task.done() or (process.host is not None and process.host.lease.run))
         assert not home.task.done()
+        sql = "SELECT endpoint FROM host WHERE run = $1"
+        self._endpoints[home.run] = await self.database.fetch_value(sql, home.run)
         return home
 
     async def stop_host(self, home: Home) -> None:
@@ -142,16 +152,27 @@ class Greenroom:
 
         await eventually(settled, 30)
 
+    async def heal(self) -> None:
+        """Start hosts in the place of those that died."""
+        for home in [home for home in self.homes if home.task.done()]:
+            await self._end(home)
+        while len(self.homes) < self.hosts_wanted:
+            await self.start_host()
+        await self.spread()
+
     async def restart_hosts(self) -> None:
         """Replace every host by a fresh one, in order."""
         for home in list(self.homes):
             await self.stop_host(home)
-        for _ in range(self.hosts_wanted):
-            await self.start_host()
-        await self.spread()
+        await self.heal()
 
     def home_of(self, address: Address) -> Home:
         return next(home for home in self.homes if home.host.lease.owns_address(address))
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a counter over all hosts."""
+        registries = [home.process.metrics.registry for home in self.homes]
+        return sum(registry.get_sample_value(name, labels) or 0 for registry in registries)
 
     async def put_to_sleep(self, address: Address) -> None:
         """Let the actor leave memory, its checkpoint stored."""
@@ -166,16 +187,25 @@ class Greenroom:
         assert actor is not None
         return actor
 
+    def ask_at(self, home: Home, address: Address, message: Command[Any] | Query[Any], op: str = "") -> Answer:
+        """Ask one host, whether or not the actor is its own."""
+        answer: Answer = asyncio.get_running_loop().create_future()
+        verb = COMMAND if isinstance(message, Command) else QUERY
+        request = Request(verb, *address, message.wire_name, op, TESTER, pack_fields(message))
+        row = Route(home.run, self._endpoints[home.run], NODE, home.process.name)
+        assert self.router.link_to(row).send(Waiting(request, answer, time.monotonic() + 10))
+        return answer
+
     # -- asking ---------------------------------------------------------------------------------------------------
 
     def command(
         self, address: Address, command: Command[Any], *, op: str = "", caller: Caller = TESTER, **more: Any
-    ) -> "asyncio.Future[Reply]":
+    ) -> Answer:
         """Ask as a user does; commands that are not public go as Greenroom itself."""
         caller = caller if command.public else SYSTEM
         return self.router.command(address, command, caller, op=op or f"op-{next(_ops)}", **more)
 
-    def query(self, address: Address, query: Query[Any], caller: Caller = SYSTEM) -> "asyncio.Future[Reply]":
+    def query(self, address: Address, query: Query[Any], caller: Caller = SYSTEM) -> Answer:
         return self.router.query(address, query, caller)
 
     async def persist(self, address: Address, command: Command[Any], *, op: str = "", **more: Any) -> Reply:

@@ -3,14 +3,12 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-T = TypeVar("T")
+from collections.abc import Callable
+from typing import Any
 
 
-async def eventually(condition: Callable[[], Awaitable[T] | T], within_s: float = 15.0) -> T:
-    """The condition's value as soon as it is true; an AssertionError when it has not become so in time."""
+async def eventually(condition: Callable[[], Any], within_s: float = 15.0) -> Any:
+    """The condition's value (awaited if need be) as soon as it is true; an AssertionError when that takes too long."""
     deadline = time.monotonic() + within_s
     pause_s = 0.005
     while True:
