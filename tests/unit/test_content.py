@@ -26,7 +26,7 @@ def test_the_starter_content_has_what_load_tests_and_clients_rely_on() -> None:
     practice = content.actions["practice"]
     assert (practice.points, practice.board, practice.fraud) == (1, "practice", False)
     assert practice.starts_per_minute == practice.completions_per_minute == "unlimited"
-    assert content.followers("main") == ["daily", "teams"]
+    assert content.followers("main") == ["teams"]
     assert content.boards["teams"].subject == "team"
     assert (content.fraud.flag_above, content.fraud.suspend_above, content.fraud.half_life_s) == (50, 100, 3_600)
 
