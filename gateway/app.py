@@ -279,6 +279,7 @@ class Gateway:
                 (counts.hits_l1 + counts.hits_l2) / asked if asked else 1.0,
             ),
             ("greenroom_cache_entries", "Answers in the gateway's memory", len(self.cache)),
+            ("greenroom_ws_frames_received_total", "Frames received", self.sockets.received),
             ("greenroom_topics", "Topics with listeners", len(self.hub)),
             ("greenroom_users_connected", "Users with a WebSocket here", self.presence.users()),
             ("greenroom_requests_in_flight", "Requests not answered yet", self._in_flight),

@@ -45,7 +45,6 @@ class GatewayMetrics:
         )
         self.sockets = Gauge("greenroom_sockets", "Open WebSockets", registry=self.registry)
         self.closes = Counter("greenroom_ws_closes", "WebSockets closed, by code", ["code"], registry=self.registry)
-        self.frames_in = Counter("greenroom_ws_frames_received", "Frames received", registry=self.registry)
         self.frames_out = Counter("greenroom_ws_frames_sent", "Frames sent", registry=self.registry)
         self.conflated = Counter("greenroom_ws_conflated", "Pushes replaced by a later one", registry=self.registry)
         self.catch_ups = Counter(

@@ -39,6 +39,7 @@ class Socket:
         "outlet",
         "outstanding",
         "ping_at",
+        "reason",
         "seen_at",
         "undecodable",
         "ws",
@@ -63,6 +64,8 @@ class Socket:
         self.auto_topic = ""
         self.listeners: dict[str, Listener] = {}
         self.closing: asyncio.Task[bool] | None = None
+        self.reason = ""
+        """Why the gateway ended it, if it did."""
 
     def __repr__(self) -> str:
         return f"Socket({self.id}, {self.caller.user or 'nobody'})"
@@ -80,6 +83,7 @@ class Socket:
         """Write what waits, then close with this code; the transport is cut when the client does not answer."""
         if self.closing is not None:
             return
+        self.reason = f"{code} {reason}"
         self.outlet.flush()
         self.outlet.close()
         self.closing = asyncio.create_task(self._close(code, reason), name=f"close {self.id}")

@@ -204,9 +204,11 @@ class ViewTopic(Topic):
 
     def answer(self, listener: Listener, id_: "FrameId", after: int | None, states: list[State]) -> None:
         self.caught_up(states)
-        seq = self.seq
+        seq, view = self.seq, self.view()
+        if self._told is None:
+            self._told = view
         type_ = f"{self.address.kind}.initial"
-        listener.socket.send(frames.answer(id_, type_, self.view(), topic=listener.name, seq=seq))
+        listener.socket.send(frames.answer(id_, type_, view, topic=listener.name, seq=seq))
         listener.begin(seq)
 
     def view(self) -> Any:

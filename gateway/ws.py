@@ -10,6 +10,7 @@ import time
 from typing import Any, cast
 
 from aiohttp import WSMsgType, hdrs, web
+from prometheus_client import Histogram
 
 from actors.core import Gather
 from actors.times import rfc3339
@@ -57,7 +58,10 @@ class Sockets:
         self._hub = hub
         self._presence = presence
         self._metrics = metrics
+        self.received = 0
+        """Frames since the start."""
         self._open: set[Socket] = set()
+        self._seconds: dict[Found, Histogram] = {}
         self._unauthenticated = 0
         self._draining = False
         self._tasks = Tasks()
@@ -122,12 +126,12 @@ class Sockets:
             user=socket.caller.user,
             address=socket.address,
             code=code,
+            reason=socket.reason,
             seconds=round(time.monotonic() - socket.opened_at, 3),
         )
 
     async def _read(self, socket: Socket) -> None:
         receive = socket.ws.receive
-        received = self._metrics.frames_in
         while True:
             message = await receive()
             kind = message.type
@@ -144,7 +148,7 @@ class Sockets:
                 continue
             else:
                 return
-            received.inc()
+            self.received += 1
             if socket.closing is not None:
                 continue
             wait_s = socket.bucket.take(now)
@@ -170,7 +174,7 @@ class Sockets:
             shape = _BY_TYPE.get(type_) if type(type_) is str else None
             if shape is None:
                 raise Refusal("INVALID", f"type: should be one of {', '.join(_BY_TYPE)}.")
-            frame = decode.shaped(shape, value)
+            frame = decode.shaped_frame(shape, value)
         except Refusal as refusal:
             self._undecodable(socket, id_, refusal)
             return
@@ -296,7 +300,10 @@ class Sockets:
             socket.send(frames.reply(id_, reply.version, reply.data))
         else:
             self._refuse(socket, id_, refusal_of(reply))
-        self._metrics.frame_seconds.labels(kind, found.name).observe(time.monotonic() - began)
+        seconds = self._seconds.get(found)
+        if seconds is None:
+            seconds = self._seconds[found] = self._metrics.frame_seconds.labels(kind, found.name)
+        seconds.observe(time.monotonic() - began)
 
     async def _gathered(self, socket: Socket, id_: FrameId, kind: str, key: str, gather: Gather) -> None:
         try:
