@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import structlog
 
 from actors.catalog import Catalog
 from actors.content import Content
+from actors.fraud.places import sightings
 from actors.runtime import cluster
 from actors.runtime.bus import Bus
 from actors.runtime.content import ContentStore
@@ -29,6 +33,7 @@ from actors.runtime.sweeper import Sweeper
 from actors.runtime.topics import Topics
 from gateway import logs
 from gateway.accounts.first import secret
+from schemas.messages import SYSTEM
 from schemas.problems import Refusal
 from schemas.settings import Settings
 
@@ -203,6 +208,14 @@ class HostProcess:
             self._ended.set()
 
 
+def _tell_detectors(parts: Parts, user_id: str, address: str, device: str) -> None:
+    """Let fraud detectors know from where a player came; nobody waits for it, and a lost one harms nothing."""
+    if address == "local" or any(ip_address(address) in network for network in parts.settings.trusted_proxies):
+        address = ""
+    for detector, sight in sightings(user_id, parts.content.current, address=address, device=device):
+        parts.router.command(detector, sight, SYSTEM, op=f"sight:{uuid.uuid4()}")
+
+
 class GatewayProcess:
     """A gateway as a Ray actor: the door that clients knock on, one of several on the same port."""
 
@@ -233,6 +246,8 @@ class GatewayProcess:
                 for work in (parts.router.run_forever, parts.directory.run_forever, parts.content.run_forever)
             ]
             await patiently(access.open)
+            access.on_opened.append(functools.partial(_tell_detectors, parts))
+            running.append(tasks.create_task(access.keep()))
             self._gateway = Gateway(
                 settings, parts.database, parts.bus, parts.router, access, parts.content, parts.catalog, name=self.name
             )

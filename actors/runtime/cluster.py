@@ -85,6 +85,10 @@ class Process:
             except ray.exceptions.ActorDiedError:
                 _log.warning("process_died", process=self.name)
                 self._handle = None
+            except ray.exceptions.RayTaskError as error:
+                _log.error("process_failed", process=self.name, reason=str(error)[-2000:])
+                ray.kill(self._handle)
+                self._handle = None
             except _RAY_TROUBLE as error:
                 _log.warning("process_unavailable", process=self.name, reason=type(error).__name__)
             except Exception as error:

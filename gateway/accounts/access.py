@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -68,6 +68,8 @@ class Access:
         self._player_create: type[Command[Any]] | None = None
         self._refresh_tokens = tokens.RefreshTokens(b"")
         self._life: asyncio.Task[None] | None = None
+        self.on_opened: list[Callable[[str, str, str], None]] = []
+        """Called with (user_id, address, device or "") when a session is opened."""
 
     @property
     def on_revoked(self) -> list[OnRevoked]:
@@ -90,6 +92,11 @@ class Access:
             self._life = None
             await self.audit.close()
         self.passwords.close()
+
+    async def keep(self) -> None:
+        """Wait as long as all is kept true; raises what ended it, for then this gateway must not go on."""
+        if self._life is not None:
+            await asyncio.shield(self._life)
 
     async def _live(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -162,7 +169,7 @@ class Access:
         account = _account(row)
         if barred := account.barred(self.sessions.now_ms()):
             raise barred
-        return await self._open_session(account, origin)
+        return await self._open_session(account, origin, device.hex())
 
     async def upgrade(
         self, identity: Identity, username: str, password: SecretStr, email: str | None
@@ -281,7 +288,7 @@ class Access:
 
     # Parts
 
-    async def _open_session(self, account: Account, origin: Origin) -> Tokens:
+    async def _open_session(self, account: Account, origin: Origin, device: str = "") -> Tokens:
         if not account.player_made:
             await self._make(account)
         session_id = str(uuid.uuid4())
@@ -291,6 +298,8 @@ class Access:
             *(session_id, account.user_id, tokens.REFRESH_S, tokens.fingerprint(refresh)),
             *(origin.address, origin.user_agent),
         )
+        for listener in self.on_opened:
+            listener(account.user_id, origin.address, device)
         return Tokens(account.user_id, self._sign(account, session_id), refresh)
 
     def _sign(self, account: Account, session_id: str) -> str:
