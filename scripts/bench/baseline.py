@@ -35,7 +35,10 @@ async def inserts(job: dict[str, Any]) -> dict[str, Any]:
     """Single-row durable transactions, one connection for each client, statements prepared."""
     dsn, clients, seconds = job["database_url"], job["clients"], job["seconds"]
     run = "00000000-0000-4000-8000-" + secrets.token_hex(6)
-    connections = [await asyncpg.connect(dsn) for _ in range(clients)]
+    try:
+        connections = [await asyncpg.connect(dsn) for _ in range(clients)]
+    except asyncpg.TooManyConnectionsError as full:
+        return {"error": f"Postgres has no room for {clients} more clients, raise its max_connections: {full}"}
     await connections[0].execute(_TABLE)
     durable = await connections[0].fetchval("SHOW synchronous_commit") == "on"
     latencies_ns = array("q")

@@ -284,7 +284,10 @@ async def load(server_pid: int, job: dict[str, Any]) -> Loaded:
 async def baseline(job: dict[str, Any]) -> dict[str, Any]:
     """Run a plain program that needs nothing but its job."""
     async with program("baseline", job) as running:
-        return await running.line()
+        measured = await running.line()
+    if "error" in measured:
+        raise BenchFailed(measured["error"])
+    return measured
 
 
 async def settled(server: Server, *, idle_share: float = 0.35, within_s: float = 20.0) -> None:
