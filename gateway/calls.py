@@ -64,10 +64,14 @@ class Calls:
     def admit(
         self, found: Found, kind: str, key: str, caller: Caller, trace: str = "", *, audited: bool = True
     ) -> Address:
-        """The actor that is meant, when the caller may ask it this. Calls that a role admits are audited."""
+        """The actor that is meant, when the caller may ask it this.
+
+        Queries that a role admits are audited here. A command is audited by its turn in the journal, in one commit
+        with its effect; the view `audit_log` shows both.
+        """
         address = address_of(kind, key, caller)
         right = admit(found.message, address.key, caller)
-        if audited and right not in (OWNER, ANYONE):
+        if audited and found.verb != COMMAND and right not in (OWNER, ANYONE):
             self._audit(caller, right, address, found.name, trace)
         return address
 
