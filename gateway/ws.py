@@ -5,11 +5,10 @@ import functools
 import itertools
 import os
 import random
-import socket as sockets
 import time
-from typing import Any, cast
+from typing import cast
 
-from aiohttp import WSMsgType, hdrs, web
+from aiohttp import WSMsgType, web
 from prometheus_client import Histogram
 
 from actors.core import Gather
@@ -17,6 +16,7 @@ from actors.times import rfc3339
 from gateway import decode, errors, forms
 from gateway.cache import Cache
 from gateway.calls import Calls, Found, op_of, refusal_of
+from gateway.handshake import SUBPROTOCOLS, now_text, offered, tune, welcome_of
 from gateway.hub import Hub
 from gateway.identity import Access, address_of, allowed_origin, caller_of, identified
 from gateway.limits import (
@@ -37,9 +37,7 @@ from schemas import frames, limits
 from schemas.messages import COMMAND, QUERY, Reply
 from schemas.problems import Refusal
 
-SUBPROTOCOLS = ("greenroom.json", "greenroom.msgpack")
 BOARD_PATH, BOARD_TOPIC = f"{API}/ws/leaderboard", "leaderboard:main"
-SEND_BUFFER_BYTES = 256 * 1024
 RECONNECT_SPREAD_S = 5.0
 RESTART, POLICY, TRY_LATER = 1012, 1008, 1013
 
@@ -83,7 +81,7 @@ class Sockets:
             raise Refusal("OVERLOADED", "This gateway takes no more connections.", retry_after_s=1)
         if self._unauthenticated >= limits.UNAUTHENTICATED_SOCKETS_MAX:
             raise Refusal("OVERLOADED", "Too many connections are not authenticated yet.", retry_after_s=1)
-        header, protocols = _offered(request)
+        header, protocols = offered(request)
         ws = web.WebSocketResponse(
             protocols=protocols,
             max_msg_size=limits.FRAME_BYTES_MAX + 1,
@@ -93,7 +91,7 @@ class Sockets:
         )
         await ws.prepare(request)
         transport = cast(asyncio.Transport, request.transport)
-        _tune(transport)
+        tune(transport)
         socket = Socket(ws, transport, next(self._ids), address_of(request))
         if ws.ws_protocol == SUBPROTOCOLS[1]:
             socket.form = forms.MSGPACK
@@ -215,7 +213,7 @@ class Sockets:
             self._hub.unsubscribe(socket, frame.topic)
             socket.send(frames.answer(frame.id, "unsubscribed", topic=frame.topic))
         elif isinstance(frame, frames.PingFrame):
-            socket.send({**frames.answer(frame.id, "pong"), "timestamp": frame.timestamp or _now()})
+            socket.send({**frames.answer(frame.id, "pong"), "timestamp": frame.timestamp or now_text()})
 
     # Who it is
 
@@ -263,7 +261,7 @@ class Sockets:
         socket.caller = caller_of(identity)
         socket.expiry_warned = False
         if welcome:
-            socket.send(frames.answer(id_, "welcome", _welcome(identity.user_id)))
+            socket.send(frames.answer(id_, "welcome", welcome_of(identity.user_id)))
             if first and socket.auto_topic:
                 self._subscribe(socket, frames.SubscribeFrame(type="subscribe", topic=socket.auto_topic))
         return True
@@ -357,7 +355,7 @@ class Sockets:
             socket.end(4409, "no pong")
         elif now >= socket.ping_at:
             socket.ping_at = now + PING_EVERY_S
-            socket.send({"type": "ping", "timestamp": _now()})
+            socket.send({"type": "ping", "timestamp": now_text()})
         if tuple(identity.roles) != socket.caller.roles:
             socket.caller = caller_of(identity)
         left_s = (identity.expires_at - now_ms) / 1000
@@ -391,43 +389,3 @@ class Sockets:
             socket.end(RESTART, "restart")
         await asyncio.gather(*(socket.closing for socket in closing if socket.closing), return_exceptions=True)
         await self._tasks.close()
-
-
-def _welcome(user_id: str) -> dict[str, Any]:
-    return {
-        "userId": user_id,
-        "serverTime": _now(),
-        "heartbeatS": int(PING_EVERY_S),
-        "limits": {
-            "frameBytes": limits.FRAME_BYTES_MAX,
-            "nesting": limits.NESTING_MAX,
-            "collectionItems": limits.COLLECTION_ITEMS_MAX,
-            "outstandingCommands": limits.OUTSTANDING_COMMANDS_MAX,
-            "connections": limits.CONNECTIONS_PER_USER_MAX,
-            "pongWithinS": int(PONG_WITHIN_S),
-        },
-    }
-
-
-def _now() -> str:
-    return rfc3339(int(time.time() * 1000))
-
-
-def _offered(request: web.Request) -> tuple[str | None, tuple[str, ...]]:
-    """The token that came with the handshake, if one did, and the subprotocols to choose from. Never from the URL."""
-    header = request.headers.get(hdrs.AUTHORIZATION)
-    offered = [part.strip() for part in request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")]
-    for protocol in offered:
-        if protocol.startswith("bearer.") and header is None:
-            header = f"Bearer {protocol.removeprefix('bearer.')}"
-    return header, tuple(protocol for protocol in offered if protocol in SUBPROTOCOLS)
-
-
-def _tune(transport: asyncio.Transport) -> None:
-    """Bound what the kernel keeps for a client that does not read, and notice one that is gone."""
-    connection = transport.get_extra_info("socket")
-    if connection is None or connection.family == sockets.AF_UNIX:
-        return
-    connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, SEND_BUFFER_BYTES)
-    if hasattr(sockets, "TCP_USER_TIMEOUT"):
-        connection.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_USER_TIMEOUT, int(PONG_WITHIN_S * 1000))
