@@ -111,15 +111,15 @@ class Director:
         while path:
             try:
                 reader, writer = await asyncio.open_unix_connection(path)
-                writer.write(len(pack(self.token)).to_bytes(4, "little") + pack(self.token))
             except OSError:
                 # Nobody listens any more: the process is gone.
                 self._dead.add(row["run"])
                 self._look_now.set()
                 return
-            while await reader.read(65536):
-                pass
-            writer.close()
+            with contextlib.closing(writer), contextlib.suppress(OSError):
+                writer.write(len(pack(self.token)).to_bytes(4, "little") + pack(self.token))
+                while await reader.read(65536):
+                    pass
 
     async def _retire(self, row: Row) -> None:
         _log.warning("host_gone", host=row["name"], run=row["run"], expired=row["expired"])
