@@ -118,8 +118,8 @@ class Played:
 class Known:
     """What is kept of a turn that was committed and answered: enough to answer its op id again.
 
-    `awaits` names the parts of the reply that tells filled in: [[into, kind, key, parcel, index], ...]; it is empty when the
-    reply is whole.
+    `awaits` names the parts of the reply that tells filled in: [[into, kind, key, parcel, index], ...]; it is empty
+    when the reply is whole.
     """
 
     __slots__ = ("awaits", "fingerprint", "reply")

@@ -31,6 +31,12 @@ _GIVE = """
 UPDATE slot SET run = given.run, epoch = epoch + 1
 FROM unnest($1::text[], $2::integer[]) AS given (slot, run) WHERE slot.slot = given.slot
 """
+_PLAYED = """
+SELECT slot FROM unnest($1::text[]) AS slot
+WHERE EXISTS (
+    SELECT 1 FROM journal WHERE kind = split_part(slot, ':', 1) AND key = substr(slot, strpos(slot, ':') + 1)
+)
+"""
 _CRASHED = """
 INSERT INTO quarantine (kind, key, crashes) VALUES ($1, $2, ARRAY[now()])
 ON CONFLICT (kind, key) DO UPDATE SET
@@ -179,20 +185,25 @@ class Director:
             self._look_now.set()
 
     async def _settle_dedicated(self, slots: dict[str, int | None], alive: list[Row]) -> None:
-        """A dedicated actor's slot moves to its own Ray actor as soon as that is up; until then a shared host serves it."""
+        """A dedicated actor that has a history gets a Ray actor of its own, and its slot moves there as soon as that is
+        up; until then a shared host serves it."""
         by_run = {row["run"]: row for row in alive}
         by_pool = {row["pool"]: row for row in alive}
+        homeless = []
         for slot, run in slots.items():
             if not Placement.is_dedicated(slot):
                 continue
             home = by_pool.get(slot)
             if home is None:
-                await self.start_dedicated(slot)
+                homeless.append(slot)
             elif run is not None and run != home["run"] and run in by_run:
                 await self.move([slot], by_run[run], home)
+        if homeless:
+            for row in await self.database.fetch(_PLAYED, homeless):
+                await self.start_dedicated(row["slot"])
 
     async def move(self, slots: list[str], source: Row, target: Row) -> None:
-        """Move slots between living hosts: the old one finishes and stores what is under way, then the new one starts."""
+        """Move slots between living hosts: the old one finishes and stores what is under way, then the new serves."""
         reply = await self.router.tell_host(_route(source), "release", pack(slots), MOVE_WITHIN_S)
         if reply.status != 200:
             _log.warning("slots_not_moved", slots=len(slots), source=source["name"], reason=reply.data)

@@ -45,8 +45,10 @@ ON CONFLICT (id) DO NOTHING
 
 REMIND = """
 INSERT INTO reminder (kind, key, name, slot, id, due, command, data)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::text[], $6::bigint[], $7::text[], $8::jsonb[])
-ON CONFLICT (kind, key, name) DO UPDATE SET id = excluded.id, due = excluded.due, command = excluded.command, data = excluded.data
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::text[], $6::bigint[], $7::text[],
+                     $8::jsonb[])
+ON CONFLICT (kind, key, name) DO UPDATE
+SET id = excluded.id, due = excluded.due, command = excluded.command, data = excluded.data
 """
 
 FORGET = """
@@ -58,7 +60,8 @@ CHECKPOINT = """
 INSERT INTO checkpoint (kind, key, version, state_version, checksum, state)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::integer[], $5::bytea[], $6::bytea[])
 ON CONFLICT (kind, key) DO UPDATE
-SET version = excluded.version, state_version = excluded.state_version, checksum = excluded.checksum, state = excluded.state
+SET version = excluded.version, state_version = excluded.state_version, checksum = excluded.checksum,
+    state = excluded.state
 WHERE excluded.version > checkpoint.version
 """
 
@@ -69,7 +72,8 @@ RECORDS: dict[str, str] = {
     """,
     "incident": """
         INSERT INTO incident (id, player, rule, points, suspicion, evidence, at)
-        SELECT id, player, rule, points, suspicion, evidence, at FROM jsonb_populate_recordset(NULL::incident, $1::jsonb)
+        SELECT id, player, rule, points, suspicion, evidence, at
+        FROM jsonb_populate_recordset(NULL::incident, $1::jsonb)
         ON CONFLICT (id) DO NOTHING
     """,
 }
@@ -156,7 +160,7 @@ class Journal:
         }
 
     async def tails(self, after: dict[Address, int], rows_max: int = TAIL_ROWS_MAX) -> dict[Address, list[StoredTurn]]:
-        """The turns of each actor after the given version; at most `rows_max` of each, so ask again when so many come."""
+        """The turns of each actor after the given version; at most `rows_max` of each: ask again when so many come."""
         rows = await self.database.fetch(_LOAD_TAILS, *_columns(after), list(after.values()), rows_max)
         tails: dict[Address, list[StoredTurn]] = {}
         for row in rows:

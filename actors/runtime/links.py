@@ -14,6 +14,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -172,10 +173,9 @@ class LinkServer:
     async def open(self, path: str, tcp_host: str = "") -> str:
         """Listen; returns the endpoint for the directory: `unix:path` or `unix:path|tcp:host:port`."""
         loop = asyncio.get_running_loop()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+        Path(path).unlink(missing_ok=True)  # noqa: ASYNC240 - once, at the start
         self._servers.append(await loop.create_unix_server(self._end, path))
-        os.chmod(path, 0o600)
+        Path(path).chmod(0o600)  # noqa: ASYNC240 - as above
         endpoint = f"unix:{path}"
         if tcp_host:
             server = await loop.create_server(self._end, tcp_host, 0)

@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import time
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -162,7 +163,6 @@ BASE_BYTES = 200 << 20
 def resident_bytes() -> int:
     """The resident memory of this process; where /proc is missing, its peak."""
     try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

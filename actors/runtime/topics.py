@@ -28,7 +28,7 @@ def channel(kind: str) -> str:
 
 
 def merged_push(events: Iterable[Any]) -> dict[str, Any]:
-    """What one turn tells subscribers: what its events changed, later facts over earlier ones, and the events' names."""
+    """What one turn tells subscribers: what its events changed, later facts over earlier, and the events' names."""
     data: dict[str, Any] = {"events": []}
     for event in events:
         data["events"].append(event.wire_name)
