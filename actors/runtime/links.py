@@ -173,9 +173,9 @@ class LinkServer:
     async def open(self, path: str, tcp_host: str = "") -> str:
         """Listen; returns the endpoint for the directory: `unix:path` or `unix:path|tcp:host:port`."""
         loop = asyncio.get_running_loop()
-        Path(path).unlink(missing_ok=True)  # noqa: ASYNC240 - once, at the start
+        Path(path).unlink(missing_ok=True)
         self._servers.append(await loop.create_unix_server(self._end, path))
-        Path(path).chmod(0o600)  # noqa: ASYNC240 - as above
+        Path(path).chmod(0o600)
         endpoint = f"unix:{path}"
         if tcp_host:
             server = await loop.create_server(self._end, tcp_host, 0)
