@@ -133,15 +133,15 @@ class Director:
         task = self._watched.pop(row["run"], None)
         if task is not None:
             task.cancel()
-        if row["run"] in self._dead:
-            await self._blame(row)
+        # One that only fell silent may hang in a turn that never ends: that actor would take the next host along, too.
+        await self._blame(row)
         self._dead.discard(row["run"])
 
     async def _blame(self, row: Row) -> None:
         path = dict(part.split(":", 1) for part in row["endpoint"].split("|")).get("unix", "")
         address = read_last_turn(Path(path + ".turn"))
         if address is not None:
-            _log.error("host_crashed_in_turn", host=row["name"], actor=str(address))
+            _log.error("host_lost_in_turn", host=row["name"], actor=str(address))
             await self.database.execute(_CRASHED, address.kind, address.key)
 
     # -- slots ----------------------------------------------------------------------------------------------------
