@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from actors.runtime.host import Host
 from actors.runtime.router import Waiting
 from schemas.address import Address
 from schemas.messages import COMMAND, QUERY, Reply, Request
-from schemas.settings import Settings
+from schemas.settings import PROJECT, Settings
 from scripts.processes import HostProcess, Parts, Wiring
 from tests.harness.kinds import kinds_known
 from tests.harness.servers import Servers
@@ -58,10 +59,14 @@ class Greenroom:
         self.servers = servers
         self.through = through
         self.hosts_wanted = hosts
-        shared = {"leaderboard": "shared", "fraud": "shared"}
+        shared = {"leaderboard": "shared", "fraud": "shared", **options.pop("placement", {})}
         self.settings = Settings(_env_file=None, data=servers.path, placement=shared, log_level="warning", **options)
         self.homes: list[Home] = []
+        """The hosts of the shared pool."""
+        self.dedicated: dict[str, Home] = {}
+        """The hosts of dedicated actors, by slot."""
         self._endpoints: dict[int, str] = {}
+        self._processes: list[asyncio.subprocess.Process] = []
         self._names = itertools.count(1)
         self._background: list[asyncio.Task[None]] = []
         self._stack = ExitStack()
@@ -85,7 +90,8 @@ class Greenroom:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.gather(*(self.stop_host(home) for home in list(self.homes)))
+        await asyncio.gather(*(self.stop_host(home) for home in (*self.homes, *self.dedicated.values())))
+        await asyncio.gather(*(self._kill_process(process) for process in self._processes))
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -99,7 +105,9 @@ class Greenroom:
 
     def new_director(self) -> Director:
         async def start(slot: str) -> None:
-            raise AssertionError(f"{slot} should live in the shared pool")
+            if slot not in self.dedicated or self.dedicated[slot].task.done():
+                process = HostProcess(self.wiring(self.through), slot, slot)
+                self.dedicated[slot] = Home(process, asyncio.ensure_future(process.run()))
 
         parts = self.parts
         return Director(parts.database, parts.router, node=NODE, token=parts.token, start_dedicated=start)
@@ -122,6 +130,20 @@ class Greenroom:
         sql = "SELECT endpoint FROM host WHERE run = $1"
         self._endpoints[home.run] = await self.database.fetch_value(sql, home.run)
         return home
+
+    async def start_process(self) -> asyncio.subprocess.Process:
+        """One more host, as a process of its own; it ends with this one at the latest."""
+        wiring = self.wiring()
+        arguments = [f"process-{next(self._names)}", wiring.database_url, wiring.redis_url, str(wiring.runtime), NODE]
+        program = (sys.executable, "-m", "tests.harness.host", *arguments)
+        process = await asyncio.create_subprocess_exec(*program, stdin=asyncio.subprocess.PIPE, cwd=PROJECT)
+        self._processes.append(process)
+        return process
+
+    async def _kill_process(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
     async def stop_host(self, home: Home) -> None:
         """Let the host finish what is under way, as at a rolling restart."""
