@@ -7,7 +7,6 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
-import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from pydantic_core import to_json
@@ -30,6 +29,7 @@ from gateway.logs import access_log, application_log, error_log
 from gateway.metrics import GatewayMetrics, LoopLag, Reading
 from gateway.presence import Presence
 from gateway.rest import Rest
+from gateway.silent import SilentConnections
 from gateway.table import shared_key, warm_gathers
 from gateway.ws import Sockets
 from schemas.address import Address
@@ -80,6 +80,7 @@ class Gateway:
         self.sockets = Sockets(access, self.calls, self.cache, self.hub, self.presence, self.metrics)
         self.health = Health(database, bus, self.version, lambda: self.ready)
         self._lag = LoopLag()
+        self._silent = SilentConnections()
         self._documents: dict[str, bytes] = {}
         self._in_flight = 0
         self._draining = False
@@ -92,7 +93,6 @@ class Gateway:
         self.cache.open()
         self.hub.open()
         self._access.on_revoked.append(self.sockets.revoked)
-        self._life = asyncio.create_task(self._live(), name="gateway")
         self._runner = web.AppRunner(
             self.application(),
             access_log=None,
@@ -102,8 +102,10 @@ class Gateway:
             max_field_size=HEADER_BYTES_MAX,
             auto_decompress=False,
             shutdown_timeout=1.0,
+            lingering_time=1.0,
         )
         await self._runner.setup()
+        self._life = asyncio.create_task(self._live(self._runner), name="gateway")
         site: web.BaseSite
         if isinstance(host, socket.socket):
             site = web.SockSite(self._runner, host)
@@ -185,6 +187,7 @@ class Gateway:
         """Around everything: name the request, turn errors into answers, count, log."""
         began = time.monotonic()
         request_id = request[REQUEST_ID] = errors.new_request_id()
+        self._silent.speaks(request)
         resource = request.match_info.route.resource
         route = resource.canonical if resource is not None else "unknown"
         is_socket = request.headers.get(hdrs.UPGRADE, "").lower() == "websocket"
@@ -294,14 +297,15 @@ class Gateway:
             ),
         ]
 
-    async def _live(self) -> None:
-        structlog.contextvars.clear_contextvars()
+    async def _live(self, runner: web.AppRunner) -> None:
+        assert runner.server is not None  # noqa: S101 - it is set up
         async with asyncio.TaskGroup() as group:
             group.create_task(self.sockets.run_forever(), name="gateway sockets")
             group.create_task(self.hub.run_forever(), name="gateway hub")
             group.create_task(self.presence.run_forever(), name="gateway presence")
             group.create_task(self._keep_warm(), name="gateway warm")
             group.create_task(self._watch_lag(), name="gateway lag")
+            group.create_task(self._silent.run_forever(runner.server), name="gateway silent connections")
 
     async def _keep_warm(self) -> None:
         while True:
