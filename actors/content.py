@@ -1,5 +1,6 @@
 """What designers write: action types, boards, currencies, limits and fraud rules, checked as a whole."""
 
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
@@ -195,13 +196,15 @@ class Content(Part):
 
     def followers(self, board: str) -> list[str]:
         """The boards on which a score event of this board counts too, in order of name."""
-        found = self._followers.get(board)
-        if found is None:
-            found = sorted(name for name, other in self.boards.items() if other.follows == board)
-            self._followers[board] = found
-        return found
+        return self._followers.get(board, [])
 
-    _followers: dict[str, list[str]] = {}
+    @cached_property
+    def _followers(self) -> dict[str, list[str]]:
+        following: dict[str, list[str]] = {}
+        for name, board in sorted(self.boards.items()):
+            if board.follows is not None:
+                following.setdefault(board.follows, []).append(name)
+        return following
 
     @model_validator(mode="after")
     def _no_dangling_references(self, info: ValidationInfo) -> Self:
