@@ -112,7 +112,7 @@ async def test_a_checkpoint_never_goes_back(database: Database, statements: Stat
 
 
 async def test_three_crashes_in_a_minute_are_a_quarantine(database: Database) -> None:
-    crashed = "INSERT INTO quarantine (kind, key, crashes, since) VALUES ('counter', $1, array_fill(now(), ARRAY[$2]), "
+    crashed = "INSERT INTO quarantine (kind, key, crashes, since) VALUES ('counter', $1, array_fill(now(), ARRAY[$2::integer]), "
     await database.execute(crashed + "NULL)", "twice", 2)
     await database.execute(crashed + "now())", "thrice", 3)
     stored = await Journal(database).checkpoints([counter("twice"), counter("thrice")])
