@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib import metadata
 from typing import Any
 
@@ -26,7 +26,7 @@ from gateway.hub import Hub
 from gateway.identity import ACCESS, IDENTITY, LIMITER, REQUEST_ID, SETTINGS, address_of, allowed_origin, identify
 from gateway.limits import Limiter
 from gateway.logs import access_log, application_log, error_log
-from gateway.metrics import GatewayMetrics, LoopLag, Reading
+from gateway.metrics import GatewayMetrics, LoopLag, Reading, merged
 from gateway.presence import Presence
 from gateway.rest import Rest
 from gateway.silent import SilentConnections
@@ -68,6 +68,8 @@ class Gateway:
         self.version = _version()
         self.ready = False
         """Whether the door is open and the caches are warm."""
+        self.other_metrics: Callable[[], Awaitable[list[bytes]]] | None = None
+        """Asks the other processes for their metrics, labelled (see `metrics.labelled`), so that one scrape has all."""
         self._router = router
         self._bus = bus
         self._content = content_store
@@ -254,7 +256,10 @@ class Gateway:
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:
         """`GET /metrics`"""
-        return web.Response(body=self.metrics.render(), headers={hdrs.CONTENT_TYPE: "text/plain; version=0.0.4"})
+        texts = [self.metrics.render()]
+        if self.other_metrics is not None:
+            texts += await self.other_metrics()
+        return web.Response(body=merged(texts), headers={hdrs.CONTENT_TYPE: "text/plain; version=0.0.4"})
 
     async def _show_openapi(self, _request: web.Request) -> web.Response:
         """`GET /openapi.json`"""

@@ -1,6 +1,7 @@
 """What a gateway process counts, for Prometheus."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 
@@ -9,6 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+_SERIES = re.compile(r"^([a-zA-Z_:][\w:]*)(?:({)| )", re.MULTILINE)
 
 Reading = tuple[str, str, float]
 """Name, help and value of something that is counted elsewhere; names that end in `_total` only grow."""
@@ -58,8 +61,35 @@ class GatewayMetrics:
         self._readings.append(readings)
 
     def render(self) -> bytes:
-        """The exposition text of this process."""
-        return generate_latest(self.registry)
+        """The exposition text of this process, each series labelled with it."""
+        return labelled(generate_latest(self.registry), self.process)
+
+
+def labelled(text: bytes, process: str) -> bytes:
+    """The exposition text with the label `process` on each series."""
+    return _SERIES.sub(lambda series: _with_label(series, process), text.decode()).encode()
+
+
+def merged(texts: Iterable[bytes]) -> bytes:
+    """One exposition text out of those of several processes: each family once, with the series of all."""
+    families: dict[str, tuple[list[str], list[str]]] = {}
+    for text in texts:
+        series: list[str] = []
+        for line in text.decode().splitlines():
+            if line.startswith("#"):
+                family = line.split(" ", 3)[2]
+                told, series = families.setdefault(family, ([], []))
+                if line not in told and not any(known.split(" ", 2)[1] == line.split(" ", 2)[1] for known in told):
+                    told.append(line)
+            elif line:
+                series.append(line)
+    lines = [line for told, series in families.values() for line in (*told, *series)]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _with_label(series: re.Match[str], process: str) -> str:
+    name, brace = series.groups()
+    return f'{name}{{process="{process}",' if brace else f'{name}{{process="{process}"}} '
 
 
 class _Readings(Collector):

@@ -200,7 +200,7 @@ async def test_health_tells_of_each_dependency(room: OneProcess, session: aiohtt
 async def test_metrics_name_what_happened(room: OneProcess, session: aiohttp.ClientSession) -> None:
     async with session.get(room.url + "/metrics") as response:
         text = await response.text()
-    assert 'greenroom_http_requests_total{method="GET",route="/health"' in text
+    assert 'greenroom_http_requests_total{process="gateway-0",method="GET",route="/health"' in text
     for name in (
         "greenroom_sockets",
         "greenroom_cache_hit_ratio",

@@ -14,6 +14,7 @@ from gateway.calls import address_of, op_of
 from gateway.identity import SETTINGS, allowed_origin, bearer_of
 from gateway.identity import address_of as source_of
 from gateway.logs import redact
+from gateway.metrics import labelled, merged
 from gateway.table import ROWS, new_score_and_rank
 from schemas.address import Address
 from schemas.limits import OP_CHARS_MAX
@@ -174,7 +175,22 @@ def test_a_bearer_token_is_one_word_after_bearer() -> None:
             bearer_of(header)
 
 
-# Logs
+# Metrics and logs
+
+
+def test_the_metrics_of_several_processes_become_one_text() -> None:
+    text = b'# HELP a_total A\n# TYPE a_total counter\na_total{x="1"} 1.0\n# HELP b B\n# TYPE b gauge\nb 2.0\n'
+    both = merged([labelled(text, "one"), labelled(text, "two")])
+    assert both.decode().splitlines() == [
+        "# HELP a_total A",
+        "# TYPE a_total counter",
+        'a_total{process="one",x="1"} 1.0',
+        'a_total{process="two",x="1"} 1.0',
+        "# HELP b B",
+        "# TYPE b gauge",
+        'b{process="one"} 2.0',
+        'b{process="two"} 2.0',
+    ]
 
 
 def test_secrets_do_not_pass_the_log() -> None:
