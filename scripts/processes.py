@@ -36,6 +36,7 @@ from gateway.accounts.first import secret
 from schemas.messages import SYSTEM
 from schemas.problems import Refusal
 from schemas.settings import Settings
+from scripts.metrics import Backlog, MetricsEndpoint, watch_process
 
 _log = structlog.get_logger("process")
 
@@ -64,6 +65,14 @@ async def patiently(step: Callable[[], Awaitable[Any]]) -> Any:
         except Refusal as refusal:
             _log.warning("waiting", reason=refusal.message)
             await asyncio.sleep(RETRY_PAUSE_S)
+
+
+def collect_rarely() -> None:
+    """Let the cycle collector leave alone what was made so far, and look at the rest less often: messages are freed by
+    their reference counts, and with Python's own thresholds the collector takes a third of a host's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
 
 
 class Parts:
@@ -104,6 +113,11 @@ class Parts:
         await self.bus.open()
         await patiently(self.content.poll)
         await self.directory.refresh()
+
+    def metrics_endpoint(self, role: str, render: Callable[[], bytes]) -> MetricsEndpoint:
+        """Where Prometheus finds the metrics of this process."""
+        host = cluster.node_address() if self.wiring.tcp else "127.0.0.1"
+        return MetricsEndpoint(self.settings.data / "metrics", self.name, role, render, host)
 
     async def close(self) -> None:
         await self.router.close()
@@ -158,7 +172,10 @@ class HostProcess:
         parts.local = (lease.run, self.host)
         topics.open()
         sweeper = Sweeper(self.host, parts.database, parts.router, parts.settings)
-        gc.freeze()
+        watch_process(self.metrics.registry)
+        metrics = parts.metrics_endpoint("host", self.metrics.render)
+        await metrics.open()
+        collect_rarely()
         _log.info("host_ready", run=lease.run, pool=self.pool)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -182,6 +199,7 @@ class HostProcess:
                 for task in (*running, leasing, ending):
                     task.cancel()
         finally:
+            await metrics.close()
             await server.close()
             await parts.close()
 
@@ -251,12 +269,19 @@ class GatewayProcess:
             self._gateway = Gateway(
                 settings, parts.database, parts.bus, parts.router, access, parts.content, parts.catalog, name=self.name
             )
+            backlog = Backlog(parts.database, parts.bus)
+            running.append(tasks.create_task(backlog.run_forever()))
+            self._gateway.metrics.watch(backlog.readings)
+            watch_process(self._gateway.metrics.registry)
+            metrics = parts.metrics_endpoint("gateway", self._gateway.metrics.render)
+            await metrics.open()
             await self._gateway.start(settings.host, settings.port, reuse_port=True)
-            gc.freeze()
+            collect_rarely()
             self._ready = True
             _log.info("gateway_ready", bind=settings.bind)
             await self._ended.wait()
             await self._gateway.stop(grace_s=settings.drain_timeout_s)
+            await metrics.close()
             for task in running:
                 task.cancel()
         await access.close()
