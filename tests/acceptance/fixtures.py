@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from tests.acceptance.clients import Door, Sockets, User
 from tests.acceptance.server import Server
+from tests.acceptance.spare import Spare
 from tests.acceptance.waiting import Waiting
 
 
@@ -44,6 +45,22 @@ def secrets_in_logs(server: Server) -> list[str]:
         for secret in server.secrets
         if secret in text
     )
+
+
+@pytest.fixture(scope="session")
+def spare() -> Iterator[Spare]:
+    """A second server whose boards nobody else touches, and that may be stopped; it has kinds of its own."""
+    server = Spare()
+    server.start()
+    yield server
+    code = server.stop()
+    server.remove()
+    assert code == 0
+
+
+@pytest_asyncio.fixture
+async def spare_door(spare: Spare, session: aiohttp.ClientSession) -> Door:
+    return Door(spare, session)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import signal
 import time
 from typing import Any
 
@@ -14,6 +13,7 @@ from openapi_spec_validator import validate
 
 from tests.acceptance.clients import API, RFC3339_UTC, Door, Sockets, User
 from tests.acceptance.server import Server
+from tests.acceptance.spare import Spare
 
 
 async def text_of(door: Door, path: str) -> str:
@@ -40,7 +40,7 @@ async def test_op_04_metrics_are_for_prometheus(door: Door, alice: User) -> None
     await door.play(alice)
     text = await text_of(door, "/metrics")
     for line in text.splitlines():
-        assert re.fullmatch(r'#.*|[a-zA-Z_:][\w:]*(\{.*\})? [-+.\deEnaNIf]+', line), line
+        assert re.fullmatch(r"#.*|[a-zA-Z_:][\w:]*(\{.*\})? [-+.\deEnaNIf]+", line), line
     for name in ("requests", "sockets", "cache_hit_ratio", "loop_lag_seconds", "bus_connected"):
         assert f"greenroom_{name}" in text
     assert alice.id not in text
@@ -75,14 +75,6 @@ async def test_op_09_logs_are_json_lines_on_channels(door: Door, server: Server,
     assert entry["channel"] == "access"
     assert (entry["status"], entry["user"], entry["method"]) == (200, alice.id, "GET")
     assert entry["timestamp"].endswith("Z")
-
-
-async def test_ca_05_the_top_is_warm_before_the_first_request(door: Door) -> None:
-    """The gateway asks for it before it opens; so nobody's first read has to wait for an actor to wake."""
-    text = await text_of(door, "/metrics")
-    entries = re.search(r"^greenroom_cache_entries(?:\{.*\})? ([\d.e+]+)", text, re.MULTILINE)
-    assert entries is not None
-    assert float(entries[1]) >= 1
 
 
 async def test_gs_02_a_player_sees_its_whole_sheet_and_others_the_public_part(
@@ -120,9 +112,7 @@ async def test_sdk_01_the_openapi_document_is_valid_and_knows_every_path(door: D
 async def test_sdk_01_the_asyncapi_document_is_whole(door: Door) -> None:
     document = json.loads(await text_of(door, "/asyncapi.json"))
     assert document["asyncapi"].startswith("3.")
-    assert {"/api/v1/ws", "/api/v1/ws/leaderboard"} == {
-        channel["address"] for channel in document["channels"].values()
-    }
+    assert {"/api/v1/ws", "/api/v1/ws/leaderboard"} == {channel["address"] for channel in document["channels"].values()}
     for pointer in _references(document):
         _resolved(document, pointer)
     for schema in document["components"]["schemas"].values():
@@ -159,22 +149,16 @@ async def test_sdk_01_frames_are_what_the_asyncapi_document_says(door: Door, soc
         jsonschema.validate(frame, schema)
 
 
-@pytest.mark.parametrize("path", ["/docs", "/docs/ws"])
-async def test_sdk_01_the_documents_are_browsable(door: Door, path: str) -> None:
-    assert "<html" in (await text_of(door, path)).lower()
-
-
 async def test_sdk_02_ray_lists_hosts_and_dedicated_actors_by_their_names(server: Server) -> None:
     url = f"{server.run['dashboard_url']}/api/v0/actors?detail=0&limit=100"
-    token = next((server.data / "ray").glob("**/*token*"), None)
-    headers = {"Authorization": f"Bearer {token.read_text().strip()}"} if token is not None else {}
+    headers = {"Authorization": f"Bearer {(server.data / 'ray_token').read_text()}"}
+    listed: Any = None
     async with aiohttp.ClientSession() as session:
         end = time.monotonic() + 30
-        while True:
+        while listed is None:
             try:
                 async with session.get(url, headers=headers) as response:
                     listed = await response.json()
-                    break
             except (aiohttp.ClientError, ValueError):
                 assert time.monotonic() < end, "the dashboard does not answer"
                 await asyncio.sleep(0.2)
@@ -232,37 +216,37 @@ async def test_sc_15_the_states_of_tokens_are_visible_in_the_inspection(
 
 
 @pytest.mark.restarts
-async def test_op_07_a_graceful_stop_tells_clients_and_loses_nothing() -> None:
-    """A server of its own: stop it under load, start it again, and look."""
-    server = Server(environment={"GREENROOM_DASHBOARD": "false", "GREENROOM_GATEWAYS": "1", "GREENROOM_HOSTS": "1"})
-    try:
-        await asyncio.to_thread(server.start)
-        async with aiohttp.ClientSession() as session:
-            door, sockets = Door(server, session), Sockets(server, session)
-            user = await door.guest()
-            wire = await sockets.open(user)
-            for number in range(40):
-                frame = {"type": "command", "id": number, "kind": "player", "key": "me", "name": "start_action"}
-                await wire.send({**frame, "data": {"type": "practice"}})
-            await wire.receive()
-            assert server.process is not None
-            server.process.send_signal(signal.SIGTERM)
-            assert await wire.closed(30) == 1012
-            [told] = [frame for frame in wire.frames if frame["type"] == "disconnect"]
-            assert told["data"]["reconnectAfterS"] > 0
-            acknowledged = 1 + sum(frame["type"] == "reply" for frame in wire.frames)
-        assert await asyncio.to_thread(server.stop) == 0
-        await asyncio.to_thread(server.start)
-        rows = await server.sql(
-            """SELECT count(*) AS started FROM journal, jsonb_array_elements(events) e
-               WHERE kind = 'player' AND key = $1 AND e ->> 0 = 'action_started'""",
-            user.id,
-        )
-        assert acknowledged <= rows[0]["started"] <= 40
-        async with aiohttp.ClientSession() as session:
-            door = Door(server, session)
-            assert (await door.get(f"{API}/players/me", as_=user)).status == 200
-        assert await asyncio.to_thread(server.stop) == 0
-    finally:
-        server.stop()
-        server.remove()
+async def test_ca_05_the_top_is_warm_before_the_first_request(spare: Spare) -> None:
+    """The gateway asks for each board before it opens, so nobody's first read waits for an actor to wake."""
+    entries = re.search(r"^greenroom_cache_entries(?:\{.*\})? ([\d.e+]+)", spare.first_metrics, re.MULTILINE)
+    assert entries is not None
+    assert float(entries[1]) >= 4
+
+
+@pytest.mark.restarts
+async def test_op_07_a_graceful_stop_tells_clients_and_loses_nothing(spare: Spare) -> None:
+    """Stop under load, start again, and look."""
+    server = spare
+    async with aiohttp.ClientSession() as session:
+        door, sockets = Door(server, session), Sockets(server, session)
+        user = await door.guest()
+        wire = await sockets.open(user)
+        for number in range(40):
+            frame = {"type": "command", "id": number, "kind": "player", "key": "me", "name": "start_action"}
+            await wire.send({**frame, "data": {"type": "practice"}})
+        await wire.receive()
+        stopping = asyncio.create_task(asyncio.to_thread(server.stop))
+        assert await wire.closed(30) == 1012
+        [told] = [frame for frame in wire.frames if frame["type"] == "disconnect"]
+        assert told["data"]["reconnectAfterS"] > 0
+        acknowledged = 1 + sum(frame["type"] == "reply" for frame in wire.frames)
+        assert await stopping == 0
+    await asyncio.to_thread(server.start)
+    rows = await server.sql(
+        """SELECT count(*) AS started FROM journal, jsonb_array_elements(events) e
+           WHERE kind = 'player' AND key = $1 AND e ->> 0 = 'action_started'""",
+        user.id,
+    )
+    assert acknowledged <= rows[0]["started"] <= 40
+    async with aiohttp.ClientSession() as session:
+        assert (await Door(server, session).get(f"{API}/players/me", as_=user)).status == 200

@@ -44,9 +44,11 @@ class Waiting:
 
     def _run(self) -> None:
         self._life = self._loop.create_task(self._live())
-        with contextlib.suppress(asyncio.CancelledError):
-            self._loop.run_until_complete(self._life)
-        self._loop.close()
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                self._loop.run_until_complete(self._life)
+        finally:
+            self._loop.close()
 
     async def _live(self) -> None:
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
@@ -58,7 +60,9 @@ class Waiting:
                 group.create_task(self._watch(session, watched, greets=greets, answers=answers))
 
     async def _watch(self, session: aiohttp.ClientSession, watched: Watched, *, greets: bool, answers: bool) -> None:
-        async with session.ws_connect(self.server.url.replace("http", "ws", 1) + "/api/v1/ws") as socket:
+        async with session.ws_connect(
+            self.server.url.replace("http", "ws", 1) + "/api/v1/ws", timeout=aiohttp.ClientWSTimeout(ws_close=1.0)
+        ) as socket:
             began = time.monotonic()
             if greets:
                 device = {"deviceId": str(uuid.uuid4())}
