@@ -19,12 +19,16 @@ def holds_control_characters(text: str) -> bool:
 
 
 def _single_line(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
     if _CONTROL_OR_BREAK.search(text):
         raise ValueError("must not hold control characters or line breaks")
     return unicodedata.normalize("NFC", text)
 
 
 def _text(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
     if _CONTROL.search(text):
         raise ValueError("must not hold control characters")
     return unicodedata.normalize("NFC", text)
