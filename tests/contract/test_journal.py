@@ -112,9 +112,9 @@ async def test_a_checkpoint_never_goes_back(database: Database, statements: Stat
 
 
 async def test_three_crashes_in_a_minute_are_a_quarantine(database: Database) -> None:
-    crashed = "INSERT INTO quarantine (kind, key, crashes, since) VALUES ('counter', $1, array_fill(now(), ARRAY[$2::integer]), "
-    await database.execute(crashed + "NULL)", "twice", 2)
-    await database.execute(crashed + "now())", "thrice", 3)
+    crashed = "INSERT INTO quarantine (kind, key, crashes, since) SELECT 'counter', $1, array_agg(now()), "
+    await database.execute(crashed + "NULL FROM generate_series(1, 2)", "twice")
+    await database.execute(crashed + "now() FROM generate_series(1, 3)", "thrice")
     stored = await Journal(database).checkpoints([counter("twice"), counter("thrice")])
     assert not stored[counter("twice")].quarantined
     assert stored[counter("thrice")].quarantined
