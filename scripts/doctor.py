@@ -41,6 +41,8 @@ def doctor(as_json: AsJson = False) -> None:
             "ok": reds == 0,
             "version": _version(),
             "running": found is not None,
+            "url": found.url if found else None,
+            "dashboardUrl": found.dashboard_url if found else None,
             "settings": described,
             "findings": [finding._asdict() for finding in findings],
         }

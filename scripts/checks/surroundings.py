@@ -67,7 +67,8 @@ def space(settings: Settings) -> Iterator[Finding]:
 def process(settings: Settings, running: Running | None) -> Iterator[Finding]:
     """Whether a Greenroom serves the data folder."""
     if running is not None:
-        yield green("greenroom", f"serves {running.url} as process {running.pid}")
+        dashboard = f"; Ray dashboard at {running.dashboard_url}" if running.dashboard_url else ""
+        yield green("greenroom", f"serves {running.url} as process {running.pid}{dashboard}")
     elif (settings.data / "run.json").exists():
         advice = "Start it again with `greenroom serve`: it recovers by itself, and nothing acknowledged is lost."
         yield yellow("greenroom", "is not running, and did not stop in order", advice)
