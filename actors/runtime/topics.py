@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic_core import from_json
@@ -21,6 +21,9 @@ INTEREST_S = 15.0
 INTEREST_CHANNEL = "interest"
 """Gateways name here, every 5 s, the kinds that their clients listen to: msgpack of a list."""
 RECENT_MAX = 10_000
+
+Push = tuple[str, int, Any] | tuple[str, int, Any, int]
+"""Key, sequence number, data (None: a heartbeat), and the number of the push before it, where none may be missed."""
 
 
 def channel(kind: str) -> str:
@@ -67,7 +70,7 @@ class Topics:
     def committed(self, turns: list[Played]) -> None:
         """Publish what these committed turns changed."""
         now = time.monotonic()
-        batches: dict[str, list[tuple[str, int, Any]]] = {}
+        batches: dict[str, list[Push]] = {}
         for played in turns:
             cell = played.cell
             actor = cell.actor
@@ -78,7 +81,7 @@ class Topics:
                 self._changed[cell.address] = cell
             elif played.push and self._wanted(kind, now):
                 sequence = played.version + played.length - 1
-                batches.setdefault(kind, []).append((cell.address.key, sequence, played.push))
+                batches.setdefault(kind, []).append((cell.address.key, sequence, played.push, played.version - 1))
         for kind, pushes in batches.items():
             self._publish(kind, pushes)
 
