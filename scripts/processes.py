@@ -133,6 +133,7 @@ class HostProcess:
         self.name = name
         self.pool = pool
         self.metrics = HostMetrics()
+        watch_process(self.metrics.registry)
         self.host: Host | None = None
         self._ended: asyncio.Event | None = None
         self._rays: RaySessions | None = None
@@ -172,7 +173,6 @@ class HostProcess:
         parts.local = (lease.run, self.host)
         topics.open()
         sweeper = Sweeper(self.host, parts.database, parts.router, parts.settings)
-        watch_process(self.metrics.registry)
         metrics = parts.metrics_endpoint("host", self.metrics.render)
         await metrics.open()
         collect_rarely()
