@@ -49,7 +49,5 @@ def test_an_unknown_point_is_named_with_those_that_there_are() -> None:
 def test_a_crash_is_a_kill() -> None:
     program = "from actors.runtime import faults; [faults.point('after_decide') or print(n) for n in range(3)]"
     environment = {"GREENROOM_FAULTS": "after_decide=crash@2"}
-    done = subprocess.run(
-        [sys.executable, "-uc", program], cwd=PROJECT, env=environment, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout) == (-signal.SIGKILL, "0\n")
+    done = subprocess.run([sys.executable, "-uc", program], cwd=PROJECT, env=environment, capture_output=True)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"0\n")

@@ -38,7 +38,6 @@ def turn(of: Cell, number: int, **more: Any) -> Played:
 
 def test_a_group_is_full_at_its_bounds() -> None:
     group = Group()
-    assert group.empty
     anna = cell("anna")
     group.turns = [turn(anna, number) for number in range(limits.GROUP_ROWS_MAX - 1)]
     assert not group.full
@@ -64,7 +63,7 @@ def test_a_group_without_some_actors_keeps_all_of_the_others() -> None:
     group.late = [(anna, late[0]), (berta, late[1])]
     rest, again = group.without({anna})
     assert [played.op for played in rest.turns] == ["op-2"]
-    assert [number for number in (item.number for item in again)] == [1, 3, 7, 4]
+    assert [item.number for item in again] == [1, 3, 7, 4]
     assert [item[1].number for item in rest.waiting] == [5]
     assert rest.views == [(berta, 1, "b")]
     assert rest.finished == [(berta, "p2")]
