@@ -85,11 +85,11 @@ class Topics:
         for kind, pushes in batches.items():
             self._publish(kind, pushes)
 
-    def _publish(self, kind: str, pushes: list[tuple[str, int, Any]]) -> None:
+    def _publish(self, kind: str, pushes: Sequence[Push]) -> None:
         self.bus.publish(channel(kind), pack(pushes))
         if faults.armed and faults.point("publish_before_version_mark"):
             return
-        for key, sequence, _ in pushes:
+        for key, sequence, *_ in pushes:
             self._recent[kind, key] = sequence
         while len(self._recent) > RECENT_MAX:
             del self._recent[next(iter(self._recent))]
