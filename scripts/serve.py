@@ -126,7 +126,7 @@ class Serving:
         if self._driver is not None:
             await self._driver.stop(signal.SIGKILL, 5.0)
         if self.servers.ray is not None:
-            await self.servers.ray.stop()
+            await self.servers.ray.stop(at_once=True)
             await self.servers.ray.start()
 
     def _handover(self) -> str:

@@ -86,10 +86,11 @@ class RayHead:
         )
         self.dashboard.spawn()
 
-    async def stop(self) -> None:
+    async def stop(self, *, at_once: bool = False) -> None:
+        """Ends the head and its dashboard; `at_once` where there is nothing left to be orderly about."""
         for child in (self.dashboard, self.child):
             if child is not None:
-                await child.stop(signal.SIGTERM, STOP_TIMEOUT_S)
+                await child.stop(signal.SIGKILL if at_once else signal.SIGTERM, STOP_TIMEOUT_S)
 
     def _command(self) -> list[str]:
         # The folder's own name may be too long for the sockets that Ray makes in it.
