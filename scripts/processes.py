@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import gc
+import secrets
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from actors.runtime.router import Link, Router
 from actors.runtime.sweeper import Sweeper
 from actors.runtime.topics import Topics
 from gateway import logs
-from gateway.accounts.first import secret
+from gateway.accounts import store
 from schemas.messages import SYSTEM
 from schemas.problems import Refusal
 from schemas.settings import Settings
@@ -65,6 +66,10 @@ async def patiently(step: Callable[[], Awaitable[Any]]) -> Any:
         except Refusal as refusal:
             _log.warning("waiting", reason=refusal.message)
             await asyncio.sleep(RETRY_PAUSE_S)
+
+
+async def _secret(database: Database, name: str) -> bytes:
+    return await store.get_or_add_secret(database, name, secrets.token_bytes(32))
 
 
 def collect_rarely() -> None:
@@ -109,7 +114,7 @@ class Parts:
     async def open(self) -> None:
         """Connect to everything, waiting for what is not there yet."""
         await patiently(self.database.open)
-        self.token = await patiently(lambda: secret(self.database, "link", 32))
+        self.token = await patiently(lambda: _secret(self.database, "link"))
         await self.bus.open()
         await patiently(self.content.poll)
         await self.directory.refresh()
@@ -147,7 +152,7 @@ class HostProcess:
         self._ended = asyncio.Event()
         parts = Parts(self.wiring, self.name, pool_size=4)
         await parts.open()
-        actions = await patiently(lambda: secret(parts.database, "actions", 32))
+        actions = await patiently(lambda: _secret(parts.database, "actions"))
         lease = Lease(parts.database, parts.placement)
         topics = Topics(parts.bus)
         path = str(self.wiring.runtime / f"h{abs(hash((self.name, id(self)))) % 10**10}")
