@@ -1,6 +1,7 @@
 """A host: the home of awake actors. Requests come in, find their actor, and are answered after the commit."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -34,6 +35,7 @@ _log = structlog.get_logger("host")
 
 TRIES_MAX = 4
 CHECKPOINT_BATCH = 100
+RELEASE_WITHIN_S = 8.0
 OLD_OPS_ACTORS_MAX = 10_000
 
 
@@ -319,7 +321,11 @@ class Host:
             for delivery in cell.mailbox:
                 delivery.reply(MOVED_REPLY)
             cell.mailbox.clear()
-        while any(cell.busy or cell.pending for cell in leaving):
+        # Bounded: what cannot be finished in time is taken anew elsewhere, under its op id.
+        until = time.monotonic() + RELEASE_WITHIN_S
+        while time.monotonic() < until and any(
+            self.lives(cell) and (cell.busy or cell.pending > 0) for cell in leaving
+        ):
             await asyncio.sleep(0.001)
         await self.checkpoint(leaving)
         for cell in leaving:
@@ -339,7 +345,9 @@ class Host:
         """Before the end: serve nothing new, finish what is under way, store what is worth storing."""
         self.draining = True
         await self.release(set(self.lease.owned))
-        await self.commits.settled()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RELEASE_WITHIN_S):
+                await self.commits.settled()
 
     def spawn(self, work: Any) -> None:
         """Run a coroutine that belongs to this host; its failure is logged."""
