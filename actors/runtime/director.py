@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import structlog
 from actors.runtime.database import Database, Refused, Row, UniqueConflict
 from actors.runtime.directory import Route
 from actors.runtime.lastturn import read_last_turn
+from actors.runtime.lease import LEASE_S
 from actors.runtime.placement import Placement
 from actors.runtime.router import Router
 from schemas.messages import pack
@@ -66,6 +68,8 @@ class Director:
         self.start_dedicated = start_dedicated
         self._watched: dict[int, asyncio.Task[None]] = {}
         self._dead: set[int] = set()
+        self._leases_count_at = 0.0
+        """While Postgres was away nobody could renew: for a while after that, an expired lease says nothing."""
         self._look_now = asyncio.Event()
         self.ready = asyncio.Event()
         """Set while every shared slot has a living owner."""
@@ -82,6 +86,7 @@ class Director:
                     await self._look()
                 except (Refusal, Refused, UniqueConflict) as refusal:
                     _log.warning("director_waits", reason=str(refusal)[:200])
+                    self._leases_count_at = time.monotonic() + LEASE_S
                 except Exception:
                     _log.exception("director_failed")
                 self._look_now.clear()
@@ -94,7 +99,8 @@ class Director:
 
     async def _look(self) -> None:
         rows = await self.database.fetch(_HOSTS)
-        dead = [row for row in rows if row["expired"] or row["run"] in self._dead]
+        leases_count = time.monotonic() >= self._leases_count_at
+        dead = [row for row in rows if (row["expired"] and leases_count) or row["run"] in self._dead]
         for row in dead:
             await self._retire(row)
         alive = [row for row in rows if row not in dead]
