@@ -143,13 +143,9 @@ async def body_value(request: web.Request) -> Any:
     refuse_too_large(request)
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            data = await request.read()
+            data = await _read(request)
     except TimeoutError:
         raise Refusal("INVALID", f"The body did not arrive within {BODY_TIMEOUT_S:g} s.") from None
-    except web.HTTPRequestEntityTooLarge:
-        raise _too_large(request) from None
-    if len(data) > _bytes_max(request):
-        raise _too_large(request)
     if not data:
         return {}
     if request.content_type in ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack"):
@@ -157,6 +153,16 @@ async def body_value(request: web.Request) -> Any:
     if request.content_type in ("application/json", "application/octet-stream", "text/plain"):
         return json_value(data)
     raise Refusal("INVALID", f"Send application/json or application/msgpack instead of {request.content_type}.")
+
+
+async def _read(request: web.Request) -> bytes:
+    """The body, which may come in chunks without saying how long it is: refused as soon as it is too long."""
+    data = bytearray()
+    async for part in request.content.iter_any():
+        data += part
+        if len(data) > _bytes_max(request):
+            raise _too_large(request)
+    return bytes(data)
 
 
 async def body(request: web.Request, model: type[T]) -> T:
