@@ -12,7 +12,10 @@ CHANNELS = ("access", "application", "error", "audit")
 REDACTED = "[redacted]"
 
 _SECRET_NAME = re.compile("password|secret|token|authorization|cookie|bearer|api.?key|device.?id", re.IGNORECASE)
-_SECRET_TEXT = re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|(?i:bearer)[ .][\w.~+/=-]{8,}")
+_SECRET_TEXT = re.compile(
+    r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|(?i:bearer)[ .][\w.~+/=-]{8,}"
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[\w.-]{16,}"  # tokens of actions and refresh tokens
+)
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -72,6 +75,16 @@ def set_up(level: str = "info", process: str = "", stream: TextIO | None = None)
     )
     logging.basicConfig(level=max(_LEVELS[level], logging.WARNING), handlers=[handler], force=True)
 
+
+class _NoHttp(logging.Filter):
+    """What is no HTTP is answered with 400: no error of ours, and its bytes have no place in a log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return type(error).__module__ != "aiohttp.http_exceptions"
+
+
+logging.getLogger("aiohttp.server").addFilter(_NoHttp())
 
 # It would write the offered subprotocols, a bearer token among them, when none of them is known.
 logging.getLogger("aiohttp.websocket").disabled = True
