@@ -57,11 +57,11 @@ class Directory:
         """Something moved: read the table again before the next resend."""
         self._fresh_until = 0.0
 
-    async def refresh(self) -> None:
-        """Read the table, and enter wanted slots into it. Without Postgres the old routes stay."""
+    async def refresh(self) -> bool:
+        """Read the table, and enter wanted slots into it. Without Postgres the old routes stay, and it is False."""
         now = time.monotonic()
         if now < self._fresh_until and not self._wanted:
-            return
+            return True
         try:
             async with self.database.connection() as connection:
                 if self._wanted:
@@ -70,9 +70,10 @@ class Directory:
                 rows = await connection.fetch(_ROUTES)
         except Refusal as refusal:
             _log.warning("directory_not_refreshed", reason=refusal.message)
-            return
+            return False
         self._routes = {row["slot"]: Route(row["run"], row["endpoint"], row["node"], row["name"]) for row in rows}
         self._fresh_until = now + 0.01
+        return True
 
     async def run_forever(self) -> None:
         while True:

@@ -20,17 +20,20 @@ TICK_S = 0.05
 RESEND_FIRST_S = 0.01
 RESEND_MAX_S = 0.2
 PARKED_MAX = 50_000
+PATIENCE_S = 1.5
+"""How long a request without a host waits while Postgres, which knows the hosts, does not answer."""
 
 
 class Waiting:
     """One request that the router has taken on: it is answered, or refused at its deadline, whatever happens."""
 
-    __slots__ = ("deadline", "future", "request")
+    __slots__ = ("deadline", "future", "parked_at", "request")
 
     def __init__(self, request: Request, future: "asyncio.Future[Reply]", deadline: float) -> None:
         self.request = request
         self.future = future
         self.deadline = deadline
+        self.parked_at = 0.0
 
     def finish(self, reply: Reply) -> None:
         if not self.future.done():
@@ -215,6 +218,7 @@ class Router:
         if len(self._parked) >= PARKED_MAX:
             waiting.finish(_FULL)
             return
+        waiting.parked_at = waiting.parked_at or time.monotonic()
         self._parked.append(waiting)
         self._unpark.set()
 
@@ -229,12 +233,12 @@ class Router:
         while True:
             await self._unpark.wait()
             self._unpark.clear()
-            await self.directory.refresh()
+            reached = await self.directory.refresh()
             parked, self._parked = self._parked, []
             before = len(parked)
             now = time.monotonic()
             for waiting in parked:
-                if waiting.deadline <= now:
+                if waiting.deadline <= now or (not reached and now - waiting.parked_at > PATIENCE_S):
                     waiting.finish(_TOO_LATE)
                 elif not waiting.future.done():
                     self._send(waiting)
