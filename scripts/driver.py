@@ -24,6 +24,7 @@ from gateway.accounts.first import ensure_admin
 from schemas.problems import Refusal
 from schemas.settings import Settings
 from scripts.content_files import ContentFaults, load_content
+from scripts.metrics import forget_processes
 from scripts.processes import Parts, Wiring, patiently
 from scripts.serve import HANDOVER
 
@@ -74,6 +75,7 @@ class Driver:
             parts.database, parts.router, node=parts.node, token=parts.token, start_dedicated=self._start_dedicated
         )
         await director.prepare()
+        forget_processes(settings.data)
         async with asyncio.TaskGroup() as tasks:
             self._keeping = tasks
             background = [

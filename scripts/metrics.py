@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,16 @@ def watch_process(registry: CollectorRegistry) -> None:
     """Add memory, CPU and open files of this process to its metrics."""
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
+
+
+def folder_of(data: Path) -> Path:
+    """Where the processes of a Greenroom say where their metrics are."""
+    return data / "metrics"
+
+
+def forget_processes(data: Path) -> None:
+    """Take away what processes of a former life, which was killed, had written down."""
+    shutil.rmtree(folder_of(data), ignore_errors=True)
 
 
 class MetricsEndpoint:

@@ -37,7 +37,7 @@ from gateway.accounts import store
 from schemas.messages import SYSTEM
 from schemas.problems import Refusal
 from schemas.settings import Settings
-from scripts.metrics import Backlog, MetricsEndpoint, watch_process
+from scripts.metrics import Backlog, MetricsEndpoint, folder_of, watch_process
 
 _log = structlog.get_logger("process")
 
@@ -122,7 +122,7 @@ class Parts:
     def metrics_endpoint(self, role: str, render: Callable[[], bytes]) -> MetricsEndpoint:
         """Where Prometheus finds the metrics of this process."""
         host = cluster.node_address() if self.wiring.tcp else "127.0.0.1"
-        return MetricsEndpoint(self.settings.data / "metrics", self.name, role, render, host)
+        return MetricsEndpoint(folder_of(self.settings.data), self.name, role, render, host)
 
     async def close(self) -> None:
         await self.router.close()
