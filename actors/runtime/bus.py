@@ -22,6 +22,7 @@ ANSWER_TIMEOUT_S = 1.0
 CONNECT_TIMEOUT_S = 2.0
 LISTENER_PING_S = 10.0
 RECONNECT_S_MAX = 2.0
+CANCEL_AGAIN_S = 0.2
 
 _KEEP_ALIVE = "greenroom:nothing"
 """A channel that is always listened to, so that a connection without other channels can be watched too."""
@@ -92,8 +93,10 @@ class Bus:
                     async with asyncio.timeout(ANSWER_TIMEOUT_S):
                         while self._queue:
                             await self._publish_queued()
-            self._life.cancel()
-            await asyncio.gather(self._life, return_exceptions=True)
+            # The driver may swallow a cancellation while it connects, so it is repeated until it was heard.
+            while not self._life.done():
+                self._life.cancel()
+                await asyncio.wait({self._life}, timeout=CANCEL_AGAIN_S)
             self._life = None
         self._connected = False
         for client in (self._client, self._listener):

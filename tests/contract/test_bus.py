@@ -162,3 +162,11 @@ async def test_after_a_restart_of_redis_the_bus_listens_again_and_says_so(server
     bus.publish("topic", b"again")
     await until(lambda: got == [b"again"])
     assert await bus.ping()
+
+
+async def test_a_bus_that_has_just_opened_closes_at_once(server: Server) -> None:
+    for _ in range(4):
+        bus = Bus(server.url)
+        await bus.open()
+        async with asyncio.timeout(DEADLINE_S):
+            await bus.close()
