@@ -4,17 +4,16 @@ import asyncio
 import statistics
 import time
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 import aiohttp
 import jwt
-import psutil
 import pytest
 import redis.asyncio
 
 from tests.acceptance.clients import API, PASSWORD, RFC3339_UTC, Door, Sockets, User, fresh_name
 from tests.acceptance.crafted import claims_of
+from tests.acceptance.ports import listening_elsewhere
 from tests.acceptance.server import ADMIN, ADMIN_PASSWORD, Server
 
 ALIASES = (f"{API}/auth", "/auth", "/api/auth")
@@ -404,21 +403,3 @@ async def test_au_21_a_command_to_a_player_that_does_not_exist_is_404(door: Door
 async def test_au_17_everything_listens_on_loopback(server: Server) -> None:
     assert server.process is not None
     assert listening_elsewhere(server.process.pid) == []
-
-
-def listening_elsewhere(root: int) -> list[str]:
-    """Sockets of this process and its descendants that listen on another address than loopback."""
-    family = {root, *(child.pid for child in psutil.Process(root).children(recursive=True))}
-    return [
-        f"{connection.pid} {connection.laddr}"
-        for connection in psutil.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-        and connection.pid in family
-        and not _is_loopback(connection.laddr.ip)
-    ]
-
-
-def _is_loopback(address: str) -> bool:
-    parsed = ip_address(address)
-    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
-    return (mapped or parsed).is_loopback

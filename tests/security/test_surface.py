@@ -16,8 +16,8 @@ import pytest
 
 from tests.acceptance.clients import API, Door, Sockets, User
 from tests.acceptance.fixtures import secrets_in_logs
+from tests.acceptance.ports import listening_elsewhere
 from tests.acceptance.server import PROJECT, Server
-from tests.acceptance.test_accounts import listening_elsewhere
 
 PRODUCT = ("actors", "gateway", "schemas")
 FORBIDDEN_MODULES = {"pickle", "cloudpickle", "dill", "marshal", "shelve"}
