@@ -71,7 +71,8 @@ class Bus:
         self._wanted = asyncio.Event()
         self._pubsub: PubSub | None = None
         self._connected = False
-        self._life: asyncio.Task[None] | None = None
+        self._closing = False
+        self._life: list[asyncio.Task[None]] = []
 
     @property
     def connected(self) -> bool:
@@ -80,24 +81,30 @@ class Bus:
 
     async def open(self) -> None:
         """Begin to connect, and wait a moment for it; returns in any case."""
-        if self._life is None:
-            self._life = asyncio.create_task(self._live(), name="bus")
+        if not self._life:
+            self._life = [
+                asyncio.create_task(self._keep_publishing(), name="bus publisher"),
+                asyncio.create_task(self._keep_listening(), name="bus listener"),
+            ]
         with contextlib.suppress(BusDown):
             await self.ask("PING")
 
     async def close(self) -> None:
         """Publish what is queued if Redis answers, and disconnect."""
-        if self._life is not None:
+        if self._life:
             if self._connected:
                 with contextlib.suppress(*_TROUBLE):
                     async with asyncio.timeout(ANSWER_TIMEOUT_S):
                         while self._queue:
                             await self._publish_queued()
-            # The driver may swallow a cancellation while it connects, so it is repeated until it was heard.
-            while not self._life.done():
-                self._life.cancel()
-                await asyncio.wait({self._life}, timeout=CANCEL_AGAIN_S)
-            self._life = None
+            # The driver may turn a cancellation into an error of its own, so it is repeated until it was heard.
+            self._closing = True
+            left = set(self._life)
+            while left:
+                for task in left:
+                    task.cancel()
+                _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+            self._life = []
         self._connected = False
         for client in (self._client, self._listener):
             with contextlib.suppress(*_TROUBLE):
@@ -191,11 +198,6 @@ class Bus:
 
     # The life of the connections
 
-    async def _live(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_publishing(), name="bus publisher")
-            group.create_task(self._keep_listening(), name="bus listener")
-
     async def _keep_publishing(self) -> None:
         while True:
             await self._queued.wait()
@@ -219,7 +221,7 @@ class Bus:
 
     async def _keep_listening(self) -> None:
         attempt = 0
-        while True:
+        while not self._closing:
             pubsub = self._listener.pubsub()
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
