@@ -9,12 +9,15 @@ from pydantic.json_schema import models_json_schema
 from actors.catalog import Catalog
 from actors.core import ANYONE, OWNER
 from gateway.calls import Message
+from gateway.plain import ROWS as PLAIN
+from gateway.plain import Plain
 from gateway.table import API, ROWS, Row
 from schemas.messages import COMMAND
 from schemas.problems import PROBLEMS
 
 _REF = "#/components/schemas/{model}"
 _ERRORS = ("400", "401", "403", "404", "409", "413", "422", "429", "500", "503")
+_WHO = {"": "everybody", "player": "any authenticated user"}
 _OP = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -71,6 +74,8 @@ def document(catalog: Catalog, version: str) -> dict[str, Any]:
             schema = refs[f"{row.kind}.{row.name}"]
             operation = _operation(found, operation_id, row.kind, row.path, schema, definitions, row)
             paths.setdefault(row.path, {})[row.method.lower()] = operation
+    for plain in PLAIN:
+        paths.setdefault(plain.path, {})[plain.method.lower()] = _plain_operation(plain, definitions)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -92,6 +97,31 @@ def document(catalog: Catalog, version: str) -> dict[str, Any]:
             },
         },
     }
+
+
+def _plain_operation(plain: Plain, definitions: dict[str, Any]) -> dict[str, Any]:
+    """A path that leads to no actor."""
+    operation: dict[str, Any] = {
+        "operationId": re.sub(r"\W+", "_", f"{plain.method.lower()}{plain.path}").strip("_"),
+        "tags": ["server" if plain.role is None and plain.body is None else "accounts"],
+        "summary": plain.summary,
+        "description": f"Open to {_WHO.get(plain.role or '', f'role {plain.role}')}.",
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"{(\w+)}", plain.path)
+        ],
+        "responses": {
+            str(plain.status): {"description": "Done"},
+            **{status: {"$ref": "#/components/responses/Refused"} for status in _ERRORS},
+        },
+    }
+    if plain.role is None:
+        operation["security"] = []
+    if plain.body is not None:
+        schema = plain.body.model_json_schema(by_alias=True, ref_template=_REF)
+        definitions.update(schema.pop("$defs", {}))
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return operation
 
 
 def _operation(

@@ -1,0 +1,41 @@
+"""The paths that lead to no actor, as the OpenAPI document tells of them."""
+
+from typing import NamedTuple
+
+from gateway.accounts import routes
+from schemas.shape import Shape
+
+API = "/api/v1"
+
+
+class Plain(NamedTuple):
+    """One path: what it takes, what it answers, and who may ask. `role` is None when no token is needed."""
+
+    method: str
+    path: str
+    summary: str
+    body: type[Shape] | None = None
+    status: int = 200
+    role: str | None = None
+
+
+ROWS: tuple[Plain, ...] = (
+    Plain("POST", f"{API}/auth/register", "Make an account; also /auth/... and /api/auth/...", routes.Credentials, 201),
+    Plain("POST", f"{API}/auth/login", "Log in with a username or an e-mail address.", routes.Login),
+    Plain("POST", f"{API}/auth/guest", "Play at once; a device comes back to its player.", routes.Guest),
+    Plain("POST", f"{API}/auth/refresh", "Exchange a refresh token, which is used up.", routes.Refresh),
+    Plain("POST", f"{API}/auth/upgrade", "Turn a guest into an account.", routes.Credentials, role="player"),
+    Plain("POST", f"{API}/auth/logout", "End this session.", role="player"),
+    Plain("POST", f"{API}/auth/logout-all", "End all sessions of the user.", role="player"),
+    Plain("GET", f"{API}/auth/sessions", "Where the user is logged in.", role="player"),
+    Plain("POST", f"{API}/players/provision", "Make players by external id.", routes.Provision, role="server"),
+    Plain("POST", f"{API}/moderation/users/{{id}}/ban", "Ban an account.", routes.Ban, role="moderator"),
+    Plain("POST", f"{API}/moderation/users/{{id}}/suspend", "Suspend an account.", routes.Suspend, role="moderator"),
+    Plain("POST", f"{API}/moderation/users/{{id}}/reinstate", "Lift it.", routes.Reinstate, role="moderator"),
+    Plain("POST", f"{API}/admin/users/{{id}}/roles", "Grant or take back a role.", routes.RoleChange, role="admin"),
+    Plain("GET", "/.well-known/jwks.json", "The keys that verify access tokens."),
+    Plain("GET", "/health", "Whether everything answers; 503 when something does not."),
+    Plain("GET", "/health/ready", "Whether commands are carried out, for load balancers."),
+    Plain("GET", "/health/live", "Whether the process answers."),
+    Plain("GET", "/metrics", "Metrics for Prometheus."),
+)
