@@ -241,7 +241,9 @@ class Wire:
         elif message.type is aiohttp.WSMsgType.BINARY:
             frame = msgpack.unpackb(message.data)
         else:
-            self.code = self.socket.close_code
+            # The code is in the frame: when the server is gone before our answer, the socket's own says 1006.
+            closed = message.type is aiohttp.WSMsgType.CLOSE
+            self.code = int(message.data) if closed else self.socket.close_code
             raise ConnectionError(f"closed with {self.code} instead of a frame")
         self._check(frame)
         return frame

@@ -84,8 +84,11 @@ async def test_fr_06_above_a_hundred_the_account_is_suspended(
     assert case["outcome"] == "suspended"
 
 
-async def content_reaches_the_detector(door: Door, server: Server) -> None:
-    """Every turn names the content it was decided under: let the detector take turns until it is the newest."""
+async def rules_become(door: Door, server: Server, changes: dict[str, int]) -> None:
+    """Change the fraud rules, and wait for the detector: every turn names the content it was decided under."""
+    version = (await server.sql("SELECT version FROM content WHERE active"))[0]["version"]
+    server.edit_content("fraud", changes)
+    await until_sql(server, "SELECT version > $1 AS holds FROM content WHERE active", version)
     end = time.monotonic() + 10
     while True:
         stranger = await door.guest()
@@ -101,11 +104,8 @@ async def content_reaches_the_detector(door: Door, server: Server) -> None:
 
 async def test_fr_06_the_third_flag_in_a_day_is_a_ban(door: Door, server: Server, alice: User) -> None:
     """Suspicion has to fall below the flag between two flags: this server's half-life is made short for it."""
-    version = (await server.sql("SELECT version FROM content WHERE active"))[0]["version"]
-    server.edit_content("fraud", {"half_life_s": 1, "suspend_above": 10_000})
+    await rules_become(door, server, {"half_life_s": 1, "suspend_above": 10_000})
     try:
-        await until_sql(server, "SELECT version > $1 AS holds FROM content WHERE active", version)
-        await content_reaches_the_detector(door, server)
         answers = [await door.complete(alice, await door.start(alice, "boss_kill")) for _ in range(2)]
         for _ in range(2):
             # A hit is worth 30 and the flag is at 50: what is left of 60 after 1.2 s is low enough.
@@ -122,7 +122,7 @@ async def test_fr_06_the_third_flag_in_a_day_is_a_ban(door: Door, server: Server
         )
         assert refused.code == "BANNED"
     finally:
-        server.edit_content("fraud", {"half_life_s": 3600, "suspend_above": 100})
+        await rules_become(door, server, {"half_life_s": 3600, "suspend_above": 100})
 
 
 async def test_fr_02_every_detection_is_an_incident_with_its_evidence(
