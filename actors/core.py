@@ -300,6 +300,9 @@ class Gather(Shape):
         raise TypeError(f"{type(self).__name__} does not say whom it asks")
 
 
+_BESIDE_EVENTS = frozenset({Tell, Remind, Forget, Record})
+
+
 @dataclass(slots=True)
 class Outcome:
     """All that one decided command leads to."""
@@ -325,10 +328,10 @@ def decide(command: Command[Any], actor: Actor, turn: Turn) -> Outcome:
             except StopIteration as stop:
                 reply = stop.value
                 break
-            if isinstance(effect, Event):
-                events.append(effect)
-            else:
+            if type(effect) in _BESIDE_EVENTS:
                 others.append(effect)
+            else:
+                events.append(effect)
     if others and not events:
         raise TypeError(f"{type(command).__name__} has effects but no event that remembers them")
     for event in events:

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -142,9 +143,13 @@ class Answers:
         """Everything that had to wait for the commit leaves now: news first, then replies, parcels and pushes."""
         if faults.armed:
             faults.point("after_commit_before_reply")
+        taken: Counter[str] = Counter()
         for played in group.turns:
             played.cell.pending -= 1
+            taken[played.cell.address.kind] += 1
             self._tell_watchers(played.cell)
+        for kind, turns in taken.items():
+            self.metrics.turns.labels(kind, "ok").inc(turns)
         for played in group.turns:
             if not played.awaits:
                 self._leave(played)

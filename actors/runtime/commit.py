@@ -344,7 +344,7 @@ class GroupCommit:
                         [turn.at for turn in written],
                         [run] * len(written),
                         [to_json(turn.stored()) for turn in written],
-                        [to_json(turn.events) for turn in written],
+                        [to_json(turn.events, by_alias=False) for turn in written],
                         [parcel.id for parcel in group.parcels],
                         [self.bucket_of(parcel.to) for parcel in group.parcels],
                         [parcel.to.kind for parcel in group.parcels],

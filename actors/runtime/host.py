@@ -71,6 +71,8 @@ class Host:
         self.cells: dict[Address, Cell] = {}
         self._sent_old_ops: dict[Address, None] = {}
         """Actors that were sent op ids older than their memory, the latest last."""
+        self._leaving: set[Cell] = set()
+        """Actors whose slots are being given away: they finish what they have, and take no more turns."""
         self._tasks: set[asyncio.Task[None]] = set()
         ops = OpFinder(journal)
         self.answers = Answers(
@@ -132,7 +134,7 @@ class Host:
         except Refusal as refusal:
             delivery.reply(refused(refusal))
             return
-        if cell is None:
+        if cell is None or (cell in self._leaving and _asks_for_a_turn(request)):
             delivery.reply(MOVED_REPLY)
         elif cell.awake and not cell.busy and not cell.mailbox:
             self._take(cell, delivery)
@@ -239,7 +241,10 @@ class Host:
     def failed(self, cell: Cell, delivery: Delivery) -> None:
         """A bug in one actor's code fails that command alone. The state may be half changed: drop it, with all turns
         that are not committed yet, and wake it anew from the journal."""
-        _log.exception("turn_failed", actor=str(cell.address), name=delivery.request.name, op=delivery.request.op)
+        request = delivery.request
+        _log.exception(
+            "turn_failed", actor=str(cell.address), name=request.name, op=request.op, request_id=request.trace
+        )
         self.metrics.turns.labels(cell.address.kind, "bug").inc()
         delivery.reply(refused(Refusal("INTERNAL")))
         self.commits.forget(cell)
@@ -317,6 +322,8 @@ class Host:
         """Give slots away: nothing new is taken, what is under way is finished and stored, then the actors leave."""
         self.lease.give_up(slots)
         leaving = [cell for cell in self.cells.values() if cell.slot in slots]
+        # Else an actor that is busy all the time would never be done, and leave with turns that are not committed.
+        self._leaving.update(leaving)
         for cell in leaving:
             for delivery in cell.mailbox:
                 delivery.reply(MOVED_REPLY)
@@ -331,6 +338,7 @@ class Host:
         for cell in leaving:
             for delivery in self._drop(cell):
                 delivery.reply(MOVED_REPLY)
+        self._leaving.difference_update(leaving)
 
     async def _control(self, delivery: Delivery) -> None:
         """Word of the director: give slots up, or look again which are ours."""
@@ -366,3 +374,8 @@ class Host:
             tasks.create_task(self.commits.run_forever())
             tasks.create_task(self.waker.run_forever())
             tasks.create_task(self.topics.run_forever())
+
+
+def _asks_for_a_turn(request: Request) -> bool:
+    """Whether it comes from a client or a tell. Questions, and what another turn consults, are answered to the end."""
+    return request.verb == PARCEL or (request.verb == COMMAND and not request.caller.internal)

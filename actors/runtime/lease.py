@@ -17,6 +17,9 @@ _log = structlog.get_logger("lease")
 
 LEASE_S = 5.0
 RENEW_EVERY_S = 1.0
+GIVEN_UP_S = 30.0
+"""How long a slot that was given up is not served while the table still names this run: longer than a move may take.
+When the director died in the middle of one, the slot would else belong to a host that never serves it again."""
 
 _REGISTER = """
 INSERT INTO host (name, endpoint, node, pid, pool, lease)
@@ -46,7 +49,8 @@ class Lease:
         self.run = 0
         self.retired = asyncio.Event()
         self._owned: frozenset[str] = frozenset()
-        self._given_up: set[str] = set()
+        self._given_up: dict[str, float] = {}
+        """When each slot was given up."""
         self._valid_until = 0.0
         self._clock_offset_ms = time.time_ns() // 1_000_000 - int(time.monotonic() * 1000)
         self._renewing: asyncio.Task[None] | None = None
@@ -85,8 +89,8 @@ class Lease:
         return int(time.monotonic() * 1000) + self._clock_offset_ms
 
     def give_up(self, slots: set[str]) -> None:
-        """Serve these slots no more, whatever the table says until it names another run."""
-        self._given_up |= slots
+        """Serve these slots no more until the table has named another run, or GIVEN_UP_S have passed without that."""
+        self._given_up.update(dict.fromkeys(slots, time.monotonic()))
 
     async def renew(self) -> None:
         """Renew the lease and learn the slots; several callers share one round trip. Failing leaves it as it was."""
@@ -112,7 +116,9 @@ class Lease:
             self.retired.set()
             return
         self._owned = frozenset(row["slots"])
-        self._given_up &= self._owned
+        self._given_up = {
+            slot: since for slot, since in self._given_up.items() if slot in self._owned and asked - since < GIVEN_UP_S
+        }
         self._valid_until = asked + LEASE_S
 
     async def run_forever(self) -> None:

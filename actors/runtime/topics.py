@@ -64,12 +64,13 @@ class Topics:
         """Someone listens to actors of this kind: publish them for a while."""
         self._interest[kind] = time.monotonic() + INTEREST_S
 
-    def _wanted(self, kind: str, now: float) -> bool:
+    def wanted(self, kind: str) -> bool:
+        """Whether anyone may listen to actors of this kind."""
+        now = time.monotonic()
         return now < self._everything_until or now < self._interest.get(kind, 0.0)
 
     def committed(self, turns: list[Played]) -> None:
         """Publish what these committed turns changed."""
-        now = time.monotonic()
         batches: dict[str, list[Push]] = {}
         for played in turns:
             cell = played.cell
@@ -79,7 +80,7 @@ class Topics:
             kind = cell.address.kind
             if actor.pushes == "view":
                 self._changed[cell.address] = cell
-            elif played.push and self._wanted(kind, now):
+            elif played.push:
                 sequence = played.version + played.length - 1
                 batches.setdefault(kind, []).append((cell.address.key, sequence, played.push, played.version - 1))
         for kind, pushes in batches.items():

@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-import secrets
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ import structlog
 from pydantic import ValidationError
 
 from actors.catalog import Catalog
-from actors.core import Command, Consult, Query, Turn, admit, decide, pack_event, pack_fields
+from actors.core import Command, Consult, Event, Query, Turn, admit, decide, pack_fields
 from actors.runtime import faults
 from actors.runtime.answers import Answers, refused
 from actors.runtime.cell import Cell, Delivery, Known, Played
@@ -56,6 +56,7 @@ class Decision:
     cell: Cell
     delivery: Delivery
     command: Command[Any]
+    fields: dict[str, Any]
     turn: Turn
     right: str
     fingerprint: int
@@ -100,7 +101,7 @@ class Turns:
             at=self.lease.now_ms(),
             content=self.content.current,
             op=request.op,
-            seed=secrets.randbits(63),
+            seed=int.from_bytes(os.urandom(8), "big") >> 1,
             secret=self.secret,
             key=cell.address.key,
         )
@@ -119,8 +120,9 @@ class Turns:
             faults.point("before_validate")
         message = self.catalog.kind(cell.address.kind).command(request.name)
         right = admit(message, cell.address.key, request.caller)
-        command = message.model_validate(unpack(request.data))
-        decision = Decision(cell, delivery, command, self.turn(cell, request), right, asked)
+        fields = unpack(request.data)
+        command = message.model_validate(fields)
+        decision = Decision(cell, delivery, command, fields, self.turn(cell, request), right, asked)
         self._look_first(cell, delivery, asked, functools.partial(self._consult, decision))
 
     def _look_first(self, cell: Cell, delivery: Delivery, asked: int, step: Callable[[], None]) -> None:
@@ -201,19 +203,24 @@ class Turns:
         self.mark_turn(None)
         if faults.armed:
             faults.point("after_decide")
-        self.metrics.turns.labels(cell.address.kind, "ok").inc()
         if not outcome.events:
             # What consults ask leaves no event most of the time, and is never repeated.
             look_back = not decision.delivery.request.caller.internal
             self.answers.later(cell, decision.delivery, Reply(200, cell.version, outcome.reply), look_back=look_back)
             return
         played = Played(cell, decision.delivery, turn.op, decision.fingerprint)
-        played.events = [pack_event(event) for event in outcome.events]
+        played.events = [(event.wire_name, event) for event in outcome.events]
         played.effects = outcome.others
-        played.push = merged_push(outcome.events) if actor.pushes == "turn" else None
+        played.push = self._push(cell, outcome.events)
         played.turn = self._told(decision, outcome.reply)
         played.bytes = 512 + 2 * len(decision.delivery.request.data)
         self._enter(cell, played, turn, Reply(200, cell.version + len(played.events), outcome.reply))
+
+    def _push(self, cell: Cell, events: list[Event[Any]]) -> dict[str, Any] | None:
+        """What subscribers are told of the turn, if there may be any."""
+        if cell.actor is None or cell.actor.pushes != "turn" or not self.answers.topics.wanted(cell.address.kind):
+            return None
+        return merged_push(events)
 
     def _told(self, decision: Decision, reply: dict[str, Any]) -> dict[str, Any]:
         """What the journal keeps of the turn: who asked what, under which content, and what was answered."""
@@ -221,7 +228,7 @@ class Turns:
         told: dict[str, Any] = {
             "command": request.name,
             "caller": request.caller.user or "greenroom",
-            "data": unpack(request.data),
+            "data": decision.fields,
             "content": turn.content.version,
             "reply": reply,
             "fingerprint": decision.fingerprint,
@@ -295,9 +302,9 @@ class Turns:
         self.mark_turn(None)
         if faults.armed:
             faults.point("after_decide")
-        played.events = [pack_event(event) for event in events]
+        played.events = [(event.wire_name, event) for event in events]
         played.effects = effects
-        played.push = merged_push(events) if actor.pushes == "turn" else None
+        played.push = self._push(cell, events)
         played.turn = {
             "command": "parcel",
             "caller": "greenroom",
@@ -307,7 +314,6 @@ class Turns:
             "fingerprint": 0,
         }
         played.bytes = 256 * (1 + len(tells))
-        self.metrics.turns.labels(cell.address.kind, "ok").inc(len(told))
         for again in late:
             again.whole = not events
             self.commits.gathering.late.append((cell, again))
