@@ -1,6 +1,7 @@
 """How play is judged: rules hit, suspicion adds up and decays, and what follows from it."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -187,7 +188,7 @@ class Flagged(Event[Fraudwatch]):
             case = CaseFile(id=self.case, player=self.player, opened_at=self.at, suspicion=self.suspicion)
             detector.cases[self.case] = case
         case.suspicion = max(case.suspicion, self.suspicion)
-        case.incidents += [Incident.model_validate(incident) for incident in self.incidents]
+        case.incidents += [Incident.model_validate(incident) for incident in deepcopy(self.incidents)]
         del case.incidents[: -limits.INCIDENTS_PER_CASE_MAX]
         if len(detector.cases) > limits.CASES_PER_DETECTOR_MAX:
             done = (case.id for case in detector.cases.values() if case.status != "open")

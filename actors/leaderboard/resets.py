@@ -144,7 +144,7 @@ class PartClosed(Event[Leaderboard]):
     rows: list[Any]
 
     def apply(self, shard: Leaderboard) -> None:
-        shard.results.setdefault(str(self.period), {})[self.shard] = self.rows
+        shard.results.setdefault(str(self.period), {})[self.shard] = [list(row) for row in self.rows]
 
 
 class PeriodRewarded(Event[Leaderboard]):

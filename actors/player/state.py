@@ -53,7 +53,7 @@ class Message(Facet):
     def shown(self) -> dict[str, Any]:
         """The message as its player sees it."""
         times = {"at": rfc3339(self.at), "expiresAt": rfc3339(self.expires_at)}
-        return {"id": self.id, "template": self.template, "data": self.data, **times, "read": self.read}
+        return {"id": self.id, "template": self.template, "data": dict(self.data), **times, "read": self.read}
 
 
 class Entry(Facet):
@@ -108,7 +108,7 @@ class Player(Actor):
             "username": self.name,
             "createdAt": rfc3339(self.created_at),
             "scores": {board: tally.score for board, tally in self.tallies.items()},
-            "wallet": self.wallet,
+            "wallet": dict(self.wallet),
             "inbox": {"unread": sum(not message.read for message in self.inbox)},
         }
 

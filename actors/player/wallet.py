@@ -100,4 +100,4 @@ class Wallet(Query[Player]):
 
     def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
         newest = player.ledger[: -self.limit - 1 : -1]
-        return {"balances": player.wallet, "ledger": [entry.shown() for entry in newest]}
+        return {"balances": dict(player.wallet), "ledger": [entry.shown() for entry in newest]}

@@ -1,13 +1,13 @@
 """Whatever is said to an actor of any kind, in any order: it decides or refuses, and a replay gives the same state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
 from actors.core import SYSTEM, Actor, Command, Outcome, Reply, Tell, Turn, answer, decide, pack_event, play
@@ -143,7 +143,10 @@ class Trial:
             for effect in outcome.others:
                 if isinstance(effect, Tell):
                     _survives_the_outbox(effect.command)
+            assert not _shared(self.actor, outcome.reply)
             for event in outcome.events:
+                assert not _shared(self.actor, dict(event))
+                assert not _shared(self.actor, event.push())
                 to_json(dict(event.push()))
                 self.told |= event.model_dump(by_alias=True)
             self.told |= outcome.reply
@@ -168,6 +171,25 @@ class Trial:
             if known in self.told:
                 return self.told[known]
         return value
+
+
+def _shared(actor: Actor, told: Any) -> set[int]:
+    """Lists, maps and models that are a part of the state and of what is told: they would change after they were told,
+    before the change is committed."""
+    return _changeable(told) & _changeable(actor)
+
+
+def _changeable(value: Any) -> set[int]:
+    if isinstance(value, BaseModel):
+        parts = list(value.__dict__.values())
+    elif isinstance(value, Mapping):
+        parts = list(value.values())
+    elif isinstance(value, list | tuple):
+        parts = list(value)
+    else:
+        return set()
+    found = set() if isinstance(value, tuple) else {id(value)}
+    return found.union(*map(_changeable, parts))
 
 
 def _survives_the_outbox(command: Command[Any]) -> None:
@@ -241,7 +263,9 @@ def test_any_question_is_answered_or_refused_and_changes_nothing(kind: str) -> N
             with suppress(ValidationError, Refusal):
                 told = answer(trial.kind.queries[name].model_validate(fields), trial.actor, trial.turn())
                 assert from_json(to_json(told)) == unpack(pack(told))
+                assert not _shared(trial.actor, told)
         assert trial.actor.fingerprint() == before
+        assert not _shared(trial.actor, trial.actor.view())
 
     check()
 
