@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from actors.runtime import faults, lease
 from actors.runtime.director import Director
 from actors.runtime.lease import Lease
 from schemas.address import Address
@@ -87,6 +88,43 @@ async def test_slots_move_to_a_new_host_and_from_a_leaving_one_with_nothing_refu
     await load.check()
     assert leaving.process.name not in await owners(greenroom)
     assert len({row["run"] for key in load.keys for row in await greenroom.journal(counter(key))}) >= 3
+
+
+async def test_an_actor_that_is_to_leave_takes_no_more_turns_and_is_soon_gone(greenroom: Greenroom) -> None:
+    address = counter("leaves")
+    assert (await greenroom.command(address, Add(amount=1))).status == 200
+    source = greenroom.home_of(address)
+    target = next(home for home in greenroom.homes if home is not source)
+    slot, _ = source.host.lease.slots.place(address)
+    cell = source.host.cells[address]
+    faults.arm("before_commit_send=delay:0.3")
+    under_way = greenroom.command(address, Add(amount=10))
+    await eventually(lambda: cell.pending)
+    leaving = asyncio.ensure_future(source.host.release({slot}))
+    await asyncio.sleep(0)
+    late = greenroom.command(address, Add(amount=100))
+    assert (await under_way).data == {"total": 11}
+    faults.arm("")
+    await leaving
+    assert cell.version == 2
+    assert address not in source.host.cells
+    await greenroom.database.execute("UPDATE slot SET run = $1 WHERE slot = $2", target.run, slot)
+    await asyncio.gather(source.host.lease.renew(), target.host.lease.renew())
+    assert (await late).data == {"total": 111}
+
+
+async def test_a_slot_that_was_given_up_and_given_to_nobody_is_served_again(
+    greenroom: Greenroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = counter("given-up")
+    home = greenroom.home_of(address)
+    slot, _ = home.host.lease.slots.place(address)
+    await home.host.release({slot})
+    await home.host.lease.renew()
+    assert not home.host.lease.owns(slot)
+    monkeypatch.setattr(lease, "GIVEN_UP_S", 0.0)
+    reply = await greenroom.command(address, Add(amount=1), op="after-the-directors-death")
+    assert (reply.status, reply.data["total"]) == (200, 1)
 
 
 async def test_commands_to_a_dead_host_are_answered_by_another(greenroom: Greenroom) -> None:
