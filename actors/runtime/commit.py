@@ -102,6 +102,7 @@ class Group:
         for turn in self.turns:
             if turn.cell not in lost:
                 rest.turns.append(turn)
+                rest.bytes += turn.bytes
                 continue
             if turn.origin is not None:
                 again.append(turn.origin)
@@ -192,9 +193,17 @@ class GroupCommit:
                 self._wanted.clear()
             if not group.empty:
                 self._last_turns = len(group.turns)
-                await self._commit(group)
+                await self._commit_safely(group)
             if not self._wanted.is_set():
                 self._idle.set()
+
+    async def _commit_safely(self, group: Group) -> None:
+        try:
+            await self._commit(group)
+        except Exception:
+            # A bug, in what a rule shows of its state perhaps. Whatever was stored counts; the rest is taken anew.
+            _log.exception("commit_failed", actors=[str(cell.address) for cell in group.cells][:5])
+            self._lose_everything(group)
 
     async def _commit(self, group: Group) -> None:
         for attempt in range(ATTEMPTS_MAX + 1):
@@ -310,7 +319,11 @@ class GroupCommit:
         self._lose(group, lost, False)
 
     async def _write(self, group: Group) -> None:
-        statements = self._statements(group)
+        try:
+            statements = self._statements(group)
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
+            # Something that cannot be packed. Nothing was sent, and its neighbours must not share its lot.
+            raise Refused(f"{type(error).__name__}: {error}") from error
         if faults.armed and await faults.pause("before_commit_send"):
             raise Refusal("UNAVAILABLE")
         if not statements:

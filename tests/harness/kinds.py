@@ -237,6 +237,14 @@ class Misfile(Command[Counter]):
         return {}
 
 
+class Mumble(Command[Counter]):
+    """Says something that cannot be packed."""
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        yield Added(amount=1)
+        return {"said": object()}
+
+
 class Crash(Command[Counter]):
     """Takes its whole process along."""
 

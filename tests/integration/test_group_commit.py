@@ -18,7 +18,7 @@ from schemas.address import Address
 from schemas.messages import Reply
 from tests.harness import Greenroom, Proxy, Servers, counter, eventually
 from tests.harness.greenroom import Home
-from tests.harness.kinds import Add, Misfile, Send, Smear, Take, Total
+from tests.harness.kinds import Add, Misfile, Mumble, Send, Smear, Take, Total
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -120,7 +120,9 @@ def crowd(name: str) -> list[tuple[Address, Command[Any], str]]:
 
 
 @pytest.mark.parametrize(
-    ("what", "poison"), [("a NUL", Smear(text="a\0b")), ("a broken constraint", Misfile())], ids=["nul", "constraint"]
+    ("what", "poison"),
+    [("a NUL", Smear(text="a\0b")), ("a broken constraint", Misfile()), ("no reply", Mumble())],
+    ids=["nul", "constraint", "unpackable"],
 )
 async def test_a_turn_that_postgres_refuses_fails_alone(greenroom: Greenroom, what: str, poison: Command[Any]) -> None:
     neighbours = crowd(f"beside {what}")
