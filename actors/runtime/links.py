@@ -25,6 +25,7 @@ from actors.runtime.router import Router, Waiting
 from schemas import limits
 from schemas.address import Address
 from schemas.messages import Caller, Reply, Request, pack, unpack
+from schemas.problems import Refusal
 
 _log = structlog.get_logger("links")
 
@@ -32,6 +33,8 @@ NEWS, ACK = -1, -2
 BATCHES_UNDER_WAY_MAX = 2
 BATCH_MAX = 1_000
 FRAME_BYTES_MAX = 64 * 1024 * 1024
+UNREAD_BYTES_MAX = 4 * FRAME_BYTES_MAX
+"""What may wait for a peer that does not read; beyond it the link is cut."""
 CONNECT_TIMEOUT_S = 1.0
 _LENGTH = struct.Struct("<I")
 
@@ -85,9 +88,15 @@ class Frames(asyncio.Protocol):
         raise TypeError("a subclass says what a frame means")
 
     def write(self, content: Any) -> None:
-        packed = pack(content)
-        if self.transport is not None:
-            self.transport.write(_LENGTH.pack(len(packed)) + packed)
+        self.write_packed(pack(content))
+
+    def write_packed(self, packed: bytes) -> None:
+        if self.transport is None:
+            return
+        self.transport.write(_LENGTH.pack(len(packed)) + packed)
+        if self.transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
+            _log.warning("link_not_read")
+            self.abort()
 
     def abort(self) -> None:
         if self.transport is not None:
@@ -135,6 +144,29 @@ class HostSession:
         self.ack()
 
 
+def _pack_items(items: list[Any]) -> bytes:
+    """What a host says, packed. A reply that cannot be packed becomes a refusal: it must not take the others along, nor
+    the acknowledgement without which the link would stand still."""
+    try:
+        return pack(items)
+    except (TypeError, ValueError, OverflowError):
+        return pack([item if _can_be_packed(item) else _unsaid(item[0]) for item in items])
+
+
+def _can_be_packed(item: Any) -> bool:
+    try:
+        pack(item)
+    except (TypeError, ValueError, OverflowError) as error:
+        _log.error("reply_not_packed", reason=str(error)[:200])
+        return False
+    return True
+
+
+def _unsaid(number: int) -> tuple[int, int, int, Any]:
+    refusal = Refusal("INTERNAL")
+    return number, refusal.status, 0, refusal.pack()
+
+
 class _HostEnd(Frames):
     def __init__(self, host: Receiver, token: bytes, sessions: set["_HostEnd"]) -> None:
         super().__init__()
@@ -142,7 +174,7 @@ class _HostEnd(Frames):
         self._token = token
         self._sessions = sessions
         self._trusted = False
-        self._session = HostSession(self.write)
+        self._session = HostSession(lambda items: self.write_packed(_pack_items(items)))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -150,6 +182,8 @@ class _HostEnd(Frames):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._sessions.discard(self)
+        # Actors that its peer watched still have news for it.
+        self.transport = None
 
     def frame(self, content: Any) -> None:
         if self._trusted:
@@ -387,7 +421,7 @@ class RaySessions:
         some.clear()
         taken = items[:]
         items.clear()
-        return pack(taken)
+        return _pack_items(taken)
 
     def _session(self, name: str) -> tuple[HostSession, list[Any], asyncio.Event]:
         now = time.monotonic()

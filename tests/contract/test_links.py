@@ -42,6 +42,8 @@ class Echo:
             delivery.session.news(Address(request.kind, request.key), len(self.taken))
         if request.name == "hold":
             self.held.append(delivery)
+        elif request.name == "mumble":
+            delivery.reply(Reply(200, len(self.taken), object()))
         else:
             delivery.reply(Reply(200, len(self.taken), [request.key, request.data]))
 
@@ -155,6 +157,32 @@ async def test_one_request_without_an_answer_holds_up_no_other(line: Line) -> No
     assert not held.done()
     line.host.held[0].reply(Reply(200, 9, "at last"))
     assert await held == Reply(200, 9, "at last")
+
+
+async def test_an_answer_that_cannot_be_packed_harms_no_other(line: Line) -> None:
+    for number in range(5):
+        mumbled, echoed = line.ask("unclear", name="mumble"), line.ask(f"clear-{number}")
+        assert (await echoed).status == 200
+        # Within one process nothing is packed.
+        assert (await mumbled).status == (200 if isinstance(line.link, LocalLink) else 500)
+
+
+async def test_a_peer_that_does_not_read_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "UNREAD_BYTES_MAX", 1 << 20)
+    host, server = Echo(), LinkServer(Echo(), TOKEN)
+    server.host = host
+    path = str(tmp_path / "host.sock")
+    await server.open(path)
+    _, writer = await asyncio.open_unix_connection(path, limit=1)
+    frame = pack(TOKEN)
+    request = [COMMAND, "player", "p", "echo", "op", ["", [], False], bytes(1 << 16), 0, "", False]
+    writer.write(len(frame).to_bytes(4, "little") + frame)
+    for number in range(200):
+        frame = pack([[number, request]])
+        writer.write(len(frame).to_bytes(4, "little") + frame)
+    await eventually(lambda: host.taken and not server._sessions)
+    writer.close()
+    await server.close()
 
 
 async def test_news_come_before_the_answers_that_follow_them(line: Line) -> None:
