@@ -21,9 +21,6 @@ from schemas.problems import Refusal
 _log = structlog.get_logger("commit")
 
 GROUPS_WAITING_MAX = 20
-CROWD_TURNS = 4
-GATHER_S = 0.002
-"""How long a group gathers when the one before it had at least CROWD_TURNS; a lone client never waits for it."""
 ATTEMPTS_MAX = 3
 
 
@@ -151,7 +148,6 @@ class GroupCommit:
         self._idle = asyncio.Event()
         self._idle.set()
         self._parcels = 0
-        self._last_turns = 0
 
     @property
     def overloaded(self) -> bool:
@@ -182,9 +178,6 @@ class GroupCommit:
         """Commit group after group; returns never, ends by cancellation."""
         while True:
             await self._wanted.wait()
-            if self._last_turns >= CROWD_TURNS and not self._sealed:
-                # Many ask at once: a moment's wait fills the group, and spares them all the cost of a commit each.
-                await asyncio.sleep(GATHER_S)
             if self._sealed:
                 group = self._sealed.pop(0)
             else:
@@ -192,7 +185,6 @@ class GroupCommit:
             if not self._sealed and self.gathering.empty:
                 self._wanted.clear()
             if not group.empty:
-                self._last_turns = len(group.turns)
                 await self._commit_safely(group)
             if not self._wanted.is_set():
                 self._idle.set()

@@ -89,18 +89,18 @@ def _translated(error: Exception) -> Exception:
 
 
 async def _prepare_connection(connection: Any) -> None:
-    for name in ("jsonb", "json"):
+    for name, encoder in (("jsonb", _jsonb_bytes), ("json", _text_bytes)):
         await connection.set_type_codec(
-            name,
-            schema="pg_catalog",
-            encoder=_jsonb_bytes if name == "jsonb" else bytes,
-            decoder=_json_bytes,
-            format="binary",
+            name, schema="pg_catalog", encoder=encoder, decoder=_json_bytes, format="binary"
         )
 
 
+def _text_bytes(value: bytes | str) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
 def _jsonb_bytes(value: bytes | str) -> bytes:
-    return b"\x01" + (value.encode() if isinstance(value, str) else value)
+    return b"\x01" + _text_bytes(value)
 
 
 def _json_bytes(value: bytes) -> bytes:

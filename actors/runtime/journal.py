@@ -12,10 +12,10 @@ WRITE = """
 WITH turns AS (
     INSERT INTO journal (kind, key, version, length, op, at, run, turn, events)
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::smallint[], $5::text[], $6::bigint[], $7::integer[],
-                         $8::jsonb[], $9::jsonb[])
+                         $8::json[], $9::json[])
 ), sent AS (
     INSERT INTO outbox (id, slot, kind, key, tells)
-    SELECT * FROM unnest($10::text[], $11::smallint[], $12::text[], $13::text[], $14::jsonb[])
+    SELECT * FROM unnest($10::text[], $11::smallint[], $12::text[], $13::text[], $14::json[])
     ON CONFLICT (id) DO NOTHING
 )
 DELETE FROM outbox WHERE id = ANY($15::text[])
@@ -25,7 +25,7 @@ DELETE FROM outbox WHERE id = ANY($15::text[])
 RETRY = """
 INSERT INTO outbox (id, slot, kind, key, attempts, due, tells)
 SELECT id, slot, kind, key, attempts, now() + delay_ms * interval '1 millisecond', tells
-FROM unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::smallint[], $6::bigint[], $7::jsonb[])
+FROM unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::smallint[], $6::bigint[], $7::json[])
      AS tell (id, slot, kind, key, attempts, delay_ms, tells)
 ON CONFLICT (id) DO NOTHING
 """

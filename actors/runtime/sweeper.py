@@ -37,7 +37,7 @@ _FAILED_AGAIN = "UPDATE outbox SET attempts = attempts + 1 WHERE id = $1"
 _BURY = """
 WITH gone AS (DELETE FROM outbox WHERE id = $1 RETURNING kind, key, tells)
 INSERT INTO dead_letter (id, kind, key, tell, reason, attempts)
-SELECT tell ->> 0, kind, key, tell, $2, $3 FROM gone, jsonb_array_elements(tells) AS tell
+SELECT tell ->> 0, kind, key, tell::jsonb, $2, $3 FROM gone, json_array_elements(tells) AS tell
 ON CONFLICT (id) DO NOTHING
 """
 

@@ -133,7 +133,7 @@ async def test_sc_05_a_token_of_the_second_family_expires(door: Door, server: Se
     """It lives for a minute in the starter content, for two seconds in this server's."""
     token = (await door.post(f"{API}/actions/token", as_=alice)).body
     expired = """SELECT max((e -> 1 ->> 'expires_at')::bigint) < extract(epoch FROM clock_timestamp()) * 1000 AS holds
-                 FROM journal, jsonb_array_elements(events) e WHERE kind = 'player' AND key = $1"""
+                 FROM journal, json_array_elements(events) e WHERE kind = 'player' AND key = $1"""
     await until_sql(server, expired, alice.id)
     answer = await door.post(f"{API}/scores/increment", token, as_=alice)
     assert (answer.status, answer.code) == (400, "TOKEN_INVALID")
@@ -192,7 +192,7 @@ async def test_sc_16_score_and_audit_record_are_one_commit(door: Door, server: S
         await door.play(alice)
     rows = await server.sql(
         """SELECT version, length, op, turn ->> 'caller' AS caller, turn ->> 'command' AS command, e -> 1 AS fields
-           FROM journal, jsonb_array_elements(events) e
+           FROM journal, json_array_elements(events) e
            WHERE kind = 'player' AND key = $1 AND e ->> 0 = 'action_completed' ORDER BY version""",
         alice.id,
     )
@@ -200,7 +200,7 @@ async def test_sc_16_score_and_audit_record_are_one_commit(door: Door, server: S
     assert {row["caller"] for row in rows} == {alice.id}
     assert {row["command"] for row in rows} == {"complete_action"}
     total = await server.sql(
-        """SELECT sum((e -> 1 ->> 'points')::bigint) AS points FROM journal, jsonb_array_elements(events) e
+        """SELECT sum((e -> 1 ->> 'points')::bigint) AS points FROM journal, json_array_elements(events) e
            WHERE kind = 'player' AND key = $1 AND e ->> 0 = 'action_completed'""",
         alice.id,
     )

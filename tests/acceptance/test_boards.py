@@ -210,7 +210,7 @@ async def test_lb_09_boards_are_the_sums_of_the_journal(door: Door, server: Serv
     await awarded(door, studio, "arena", [(id_, 2_000_000 + n, at) for n, id_ in enumerate(ids)])
     await awarded(door, studio, "arena", [(id_, 5, at) for id_ in ids])
     rows = await server.sql(
-        """SELECT key, sum((e -> 1 ->> 'points')::bigint)::bigint AS score FROM journal, jsonb_array_elements(events) e
+        """SELECT key, sum((e -> 1 ->> 'points')::bigint)::bigint AS score FROM journal, json_array_elements(events) e
            WHERE kind = 'player' AND e ->> 0 IN ('score_awarded', 'action_completed') AND e -> 1 ->> 'board' = 'arena'
            GROUP BY key ORDER BY 2 DESC LIMIT 100"""
     )

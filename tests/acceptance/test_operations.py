@@ -243,7 +243,7 @@ async def test_op_07_a_graceful_stop_tells_clients_and_loses_nothing(spare: Spar
         assert await stopping == 0
     await asyncio.to_thread(server.start)
     rows = await server.sql(
-        """SELECT count(*) AS started FROM journal, jsonb_array_elements(events) e
+        """SELECT count(*) AS started FROM journal, json_array_elements(events) e
            WHERE kind = 'player' AND key = $1 AND e ->> 0 = 'action_started'""",
         user.id,
     )

@@ -33,11 +33,11 @@ SELECT count(*) AS gaps FROM (
 AWARDS = """
 SELECT count(*) AS turns, count(DISTINCT (key, op)) AS ops,
        coalesce(sum((e -> 1 ->> 'points')::bigint), 0)::bigint AS points
-FROM journal, jsonb_array_elements(events) e WHERE kind = 'player' AND e ->> 0 = 'score_awarded'
+FROM journal, json_array_elements(events) e WHERE kind = 'player' AND e ->> 0 = 'score_awarded'
 """
 DELIVERED = "SELECT NOT EXISTS (SELECT FROM outbox) AS holds"
 PLACED = """
-SELECT coalesce(sum(jsonb_array_length(turn -> 'tells')), 0)::bigint AS tells
+SELECT coalesce(sum(json_array_length(turn -> 'tells')), 0)::bigint AS tells
 FROM journal WHERE kind = 'leaderboard' AND key LIKE 'main/%' AND turn ->> 'command' = 'parcel'
 """
 

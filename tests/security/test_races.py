@@ -14,7 +14,7 @@ from tests.acceptance.server import Server, until_sql
 
 async def completions(server: Server, user: User) -> int:
     [row] = await server.sql(
-        """SELECT count(*) AS count FROM journal, jsonb_array_elements(events) e
+        """SELECT count(*) AS count FROM journal, json_array_elements(events) e
            WHERE kind = 'player' AND key = $1 AND e ->> 0 = 'action_completed'""",
         user.id,
     )
@@ -68,7 +68,7 @@ async def test_se_08_a_token_is_good_until_it_expires_and_not_a_moment_longer(
     """The second family's tokens live for two seconds on this server."""
     token = (await door.post(f"{API}/actions/token", as_=alice)).body
     expired = """SELECT max((e -> 1 ->> 'expires_at')::bigint) <= extract(epoch FROM clock_timestamp()) * 1000 AS holds
-                 FROM journal, jsonb_array_elements(events) e WHERE kind = 'player' AND key = $1"""
+                 FROM journal, json_array_elements(events) e WHERE kind = 'player' AND key = $1"""
     await until_sql(server, expired, alice.id)
     answer = await door.post(f"{API}/scores/increment", token, as_=alice)
     assert (answer.status, answer.code) == (400, "TOKEN_INVALID")
