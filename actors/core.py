@@ -313,7 +313,10 @@ class Outcome:
 
 
 def decide(command: Command[Any], actor: Actor, turn: Turn) -> Outcome:
-    """Let the command decide and apply its events to the actor; raises Rejected when refused, the state unchanged."""
+    """Let the command decide and apply its events to the actor; raises Rejected when refused, the state unchanged.
+
+    Raises RuntimeError when an event cannot be applied; the actor must not be used any more then.
+    """
     if not command.creates and not actor.exists():
         raise Rejected(actor.unknown)
     effects = command.decide(actor, turn)
@@ -334,8 +337,12 @@ def decide(command: Command[Any], actor: Actor, turn: Turn) -> Outcome:
                 events.append(effect)
     if others and not events:
         raise TypeError(f"{type(command).__name__} has effects but no event that remembers them")
-    for event in events:
-        event.apply(actor)
+    try:
+        for event in events:
+            event.apply(actor)
+    except Exception as error:
+        # Not the refusal that it may look like: by now the state is half changed.
+        raise RuntimeError(f"an event of {type(command).__name__} could not be applied") from error
     return Outcome(events, others, reply or {})
 
 
