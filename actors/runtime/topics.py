@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import structlog
 from pydantic_core import from_json
 
 from actors.catalog import Kind
@@ -14,6 +15,8 @@ from actors.runtime.cell import Cell, Played
 from actors.runtime.database import Row
 from schemas.address import Address
 from schemas.messages import pack, unpack
+
+_log = structlog.get_logger("topics")
 
 VIEW_EVERY_S = 0.1
 HEARTBEAT_EVERY_S = 5.0
@@ -110,16 +113,22 @@ class Topics:
             now = time.monotonic()
             changed, self._changed = self._changed, {}
             for cell in changed.values():
-                if cell.actor is None or not cell.awake:
-                    continue
-                if cell.pending:
-                    # The state in memory is ahead of the journal: show it once its newest group is committed.
-                    cell.last_group.views.append((cell, cell.version, cell.actor.view()))
-                else:
-                    self.publish_view(cell, cell.version, cell.actor.view())
+                try:
+                    self._show(cell)
+                except Exception:
+                    _log.exception("view_not_shown", actor=str(cell.address))
             if now >= beat_at:
                 beat_at = now + HEARTBEAT_EVERY_S
                 self._beat()
+
+    def _show(self, cell: Cell) -> None:
+        if cell.actor is None or not cell.awake:
+            return
+        if cell.pending:
+            # The state in memory is ahead of the journal: show it once its newest group is committed.
+            cell.last_group.views.append((cell, cell.version, cell.actor.view()))
+        else:
+            self.publish_view(cell, cell.version, cell.actor.view())
 
     def _beat(self) -> None:
         beats: dict[str, list[tuple[str, int, None]]] = {}
