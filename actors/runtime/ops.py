@@ -4,10 +4,14 @@ import asyncio
 from hashlib import blake2b
 from typing import Any
 
+import structlog
+
 from actors.runtime.journal import Journal
 from schemas.address import Address
 from schemas.messages import Request
 from schemas.problems import Refusal
+
+_log = structlog.get_logger("ops")
 
 BATCH_MAX = 500
 WAITING_MAX = 5_000
@@ -47,7 +51,10 @@ class OpFinder:
                 del self._waiting[wanted]
             try:
                 found = await self.journal.find_ops(list(batch))
-            except Refusal as refusal:
+            except Exception as error:
+                # Whatever it is: each question has an actor that waits for its answer.
+                _log.warning("ops_not_found", reason=str(error)[:200])
+                refusal = error if isinstance(error, Refusal) else Refusal("INTERNAL")
                 for future in batch.values():
                     if not future.done():
                         future.set_exception(refusal)
