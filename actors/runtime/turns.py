@@ -199,8 +199,11 @@ class Turns:
         actor = cell.actor
         assert actor is not None  # noqa: S101 - awake
         self.mark_turn(cell.address)
-        outcome = decide(decision.command, actor, turn)
-        self.mark_turn(None)
+        try:
+            outcome = decide(decision.command, actor, turn)
+        finally:
+            # A refusal ends the turn as well: the actor is not to blame for how the process ends later.
+            self.mark_turn(None)
         if faults.armed:
             faults.point("after_decide")
         if not outcome.events:
@@ -255,11 +258,12 @@ class Turns:
             return
         recent = cell.recent
         recent[played.op] = played
-        if len(recent) > limits.OPS_REMEMBERED_MAX:
+        while len(recent) > limits.OPS_REMEMBERED_MAX:
             oldest = next(iter(recent))
-            if isinstance(recent[oldest], Known):
-                del recent[oldest]
-                cell.complete = False
+            if not isinstance(recent[oldest], Known):
+                break
+            del recent[oldest]
+            cell.complete = False
 
     # -- parcels --------------------------------------------------------------------------------------------------
 
@@ -269,6 +273,9 @@ class Turns:
         before = cell.recent.get(request.op)
         if before is not None:
             self.answers.again(cell, before, delivery, 0)
+        elif self.commits.overloaded:
+            # It is in the outbox still, and comes again.
+            self.answers.overloaded(delivery)
         else:
             self._look_first(cell, delivery, 0, functools.partial(self._play, cell, delivery))
 
