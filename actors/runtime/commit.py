@@ -192,6 +192,8 @@ class GroupCommit:
     async def _commit_safely(self, group: Group) -> None:
         try:
             await self._commit(group)
+        except faults.FaultInjected:
+            raise  # a death that was ordered
         except Exception:
             # A bug, in what a rule shows of its state perhaps. Whatever was stored counts; the rest is taken anew.
             _log.exception("commit_failed", actors=[str(cell.address) for cell in group.cells][:5])
