@@ -20,6 +20,7 @@ from schemas.problems import Refusal
 _log = structlog.get_logger("director")
 
 LOOK_EVERY_S = 0.25
+WATCH_AGAIN_S = 0.01
 MOVE_WITHIN_S = 10.0
 SPREAD_SLOTS_MAX = 32
 """Slots moved in one look, so that spreading over a new host never stops the rest."""
@@ -113,6 +114,10 @@ class Director:
     # -- death ----------------------------------------------------------------------------------------------------
 
     def _watch(self, alive: list[Row]) -> None:
+        runs = {row["run"] for row in alive}
+        for ended in self._watched.keys() - runs:
+            self._watched.pop(ended).cancel()
+        self._dead &= runs
         for row in alive:
             if row["run"] not in self._watched and row["node"] == self.node:
                 self._watched[row["run"]] = asyncio.ensure_future(self._until_dead(row))
@@ -123,15 +128,21 @@ class Director:
         while path:
             try:
                 reader, writer = await asyncio.open_unix_connection(path)
-            except OSError:
+            except (ConnectionRefusedError, FileNotFoundError):
                 # Nobody listens any more: the process is gone.
                 self._dead.add(row["run"])
                 self._look_now.set()
                 return
+            except OSError as error:
+                # Trouble of our own, such as too many open files, says nothing of the host.
+                _log.warning("host_not_watched", host=row["name"], reason=str(error))
+                await asyncio.sleep(LOOK_EVERY_S)
+                continue
             with contextlib.closing(writer), contextlib.suppress(OSError):
                 writer.write(len(pack(self.token)).to_bytes(4, "little") + pack(self.token))
                 while await reader.read(65536):
                     pass
+            await asyncio.sleep(WATCH_AGAIN_S)
 
     async def _retire(self, row: Row) -> None:
         _log.warning("host_gone", host=row["name"], run=row["run"], expired=row["expired"])
