@@ -41,7 +41,7 @@ class Waiting:
 
 
 class Link(Protocol):
-    """A way to one host run. It calls back `on_reply`, `on_news` and, once, `on_broken` with what is unanswered."""
+    """A way to one host run. It calls the router's `answered`, `news` and, once, `broken` with what is unanswered."""
 
     def send(self, waiting: Waiting) -> bool:
         """Put the request on its way; False when the link is full."""
@@ -82,7 +82,6 @@ class Router:
         self._links: dict[int, Link] = {}
         self._parked: list[Waiting] = []
         self._unpark = asyncio.Event()
-        self._closing: set[asyncio.Task[None]] = set()
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
