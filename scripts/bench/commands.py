@@ -3,13 +3,16 @@
 from typing import Any
 
 from scripts.bench.figures import Results
-from scripts.bench.harness import Accounts, Loaded, Server, baseline, load
+from scripts.bench.harness import CONSULTED, Accounts, Loaded, Server, baseline, load
 
 SOCKETS = 64
 BOARD = "practice"
 """One that no other board follows: a simple command updates one board."""
 PLAYERS = SOCKETS * 8
 KEYS = frozenset({"1", "2", "3", "4", "5"})
+_AWARD = {"points": 1, "board": BOARD, "reason": "bench"}
+_GRANT = {"currency": "gold", "amount": 1, "reason": "bench"}
+"""A durable command of one actor alone: one commit, then the reply."""
 
 
 async def measure(server: Server, accounts: Accounts, results: Results, wanted: set[str], seconds: float) -> None:
@@ -29,6 +32,7 @@ async def measure(server: Server, accounts: Accounts, results: Results, wanted: 
             {
                 "url": server.socket_url,
                 "mode": "flow",
+                "action": CONSULTED,
                 "tokens": await accounts.guest_tokens(SOCKETS),
                 "keys": [["me"]],
                 "outstanding": 4,
@@ -37,20 +41,42 @@ async def measure(server: Server, accounts: Accounts, results: Results, wanted: 
         )
         results.add("3", flow.per_second / insert["perSecond"], **_details(flow, insert))
     if "5" in wanted:
-        alone = await _awards(server, accounts, 1, 1, seconds)
+        alone = await _commands(server, accounts, 1, 1, seconds, "grant_currency", _GRANT)
+        award = await _awards(server, accounts, 1, 1, seconds)
         lone = await baseline(_inserts(server, 1, seconds))
         ratio = alone.result["p50Ms"] / lone["p50Ms"]
-        results.add("5", ratio, **{"p50 ms": alone.result["p50Ms"], "INSERT p50 ms": lone["p50Ms"]})
+        results.add(
+            "5",
+            ratio,
+            **{
+                "p50 ms": alone.result["p50Ms"],
+                "INSERT p50 ms": lone["p50Ms"],
+                "award with rank p50 ms": award.result["p50Ms"],
+            },
+        )
 
 
 async def _awards(server: Server, accounts: Accounts, sockets: int, outstanding: int, seconds: float) -> Loaded:
+    """The simple score command: a commit of the player, then one of the board, then the reply with the rank."""
+    return await _commands(server, accounts, sockets, outstanding, seconds, "award_score", _AWARD)
+
+
+async def _commands(
+    server: Server,
+    accounts: Accounts,
+    sockets: int,
+    outstanding: int,
+    seconds: float,
+    name: str,
+    data: dict[str, Any],
+) -> Loaded:
     players = accounts.players
     job = {
         "url": server.socket_url,
         "mode": "command",
         "kind": "player",
-        "name": "award_score",
-        "data": {"points": 1, "board": BOARD, "reason": "bench"},
+        "name": name,
+        "data": data,
         "tokens": await accounts.tokens(sockets),
         "keys": [players[index * outstanding : (index + 1) * outstanding] for index in range(sockets)],
         "outstanding": outstanding,

@@ -15,7 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from greenroom_client import Backoff, Client, RateLimited
+from schemas.settings import PROJECT
 from scripts.bench.processes import Usage, cpu_seconds, pss_bytes
 from scripts.embedded.raycluster import free_port
 
@@ -23,6 +26,8 @@ READY_WITHIN_S = 120.0
 _READY_SEEN_EVERY_S = 0.02
 STOP_WITHIN_S = 60.0
 SERVER_ACCOUNTS = 4
+CONSULTED = "bench_consulted"
+"""The action type of the full flow: of any rate, and assessed by a fraud detector."""
 _PLAYERS_PER_REQUEST = 400
 # The plain program's 64 clients need room beside the server's own connections.
 _SERVE = """
@@ -127,6 +132,7 @@ async def own_server(data: Path | None = None, **environment: str) -> AsyncItera
     settings = {
         "GREENROOM_BIND": f"127.0.0.1:{port}",
         "GREENROOM_DATA": str(folder),
+        "GREENROOM_CONTENT": str(_content(folder)),
         "GREENROOM_ADMIN_USERNAME": username,
         "GREENROOM_ADMIN_PASSWORD": password,
         **environment,
@@ -146,6 +152,20 @@ async def own_server(data: Path | None = None, **environment: str) -> AsyncItera
         await _stop(process)
         if data is None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _content(folder: Path) -> Path:
+    """The starter content and an action of any rate whose completions detectors assess, by a rule that it never breaks."""
+    content = folder / "content"
+    if not content.exists():
+        shutil.copytree(PROJECT / "content", content)
+        actions = yaml.safe_load((content / "actions.yaml").read_text())
+        actions[CONSULTED] = {**actions["practice"], "fraud": True}
+        (content / "actions.yaml").write_text(yaml.safe_dump(actions))
+        fraud = yaml.safe_load((content / "fraud.yaml").read_text())
+        fraud["rules"] = {"too_fast": fraud["rules"]["too_fast"]}
+        (content / "fraud.yaml").write_text(yaml.safe_dump(fraud))
+    return content
 
 
 def _password(folder: Path) -> str:
