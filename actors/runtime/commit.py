@@ -144,6 +144,8 @@ class GroupCommit:
         self.metrics = metrics
         self.gathering = Group()
         self._sealed: list[Group] = []
+        self._under_way = Group()
+        self._forgotten: list[Cell] = []
         self._wanted = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -190,6 +192,7 @@ class GroupCommit:
                 self._idle.set()
 
     async def _commit_safely(self, group: Group) -> None:
+        self._under_way = group
         try:
             await self._commit(group)
         except faults.FaultInjected:
@@ -198,6 +201,10 @@ class GroupCommit:
             # A bug, in what a rule shows of its state perhaps. Whatever was stored counts; the rest is taken anew.
             _log.exception("commit_failed", actors=[str(cell.address) for cell in group.cells][:5])
             self._lose_everything(group)
+        self._under_way = Group()
+        if self._forgotten:
+            forgotten, self._forgotten = set(self._forgotten), []
+            self._lose(Group(), forgotten, False)
 
     async def _commit(self, group: Group) -> None:
         for attempt in range(ATTEMPTS_MAX + 1):
@@ -250,7 +257,10 @@ class GroupCommit:
             alone, _ = group.without(group.cells - {cell})
             if cell.last_group is group:
                 cell.last_group = alone
-            await self._commit(alone)
+            if cell.awake:
+                await self._commit(alone)
+            else:
+                self._lose(alone, {cell}, False)
 
     async def _turn_by_turn(self, group: Group) -> None:
         """One actor had several turns, one of which Postgres refuses: keep what was before, take the rest anew."""
@@ -288,7 +298,12 @@ class GroupCommit:
 
     def forget(self, cell: Cell) -> None:
         """Take an actor whose state may be wrong out of every group that has not been sent yet."""
-        self._lose(Group(), {cell}, False)
+        if cell in self._under_way.cells:
+            # Woken anew before this commit has ended, it might not know its own turns; until then it takes no other.
+            cell.awake = False
+            self._forgotten.append(cell)
+        else:
+            self._lose(Group(), {cell}, False)
 
     def _lose(self, group: Group, lost: set[Cell], stale: bool) -> Group:
         """Take these actors out of this and every later group, and have their deliveries taken anew."""
@@ -404,12 +419,7 @@ class GroupCommit:
                 elif isinstance(effect, Record):
                     records.setdefault(effect.table, []).append(dict(effect.row))
         if forgotten:
-            statements.append(
-                (
-                    journal.FORGET,
-                    [list(column) for column in zip(*((a.kind, a.key, n) for a, n in forgotten), strict=True)],
-                )
-            )
+            statements.append((journal.FORGET, _transposed([(to.kind, to.key, name) for to, name in forgotten])))
         if reminders:
             rows = [
                 (

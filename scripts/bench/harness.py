@@ -155,7 +155,7 @@ async def own_server(data: Path | None = None, **environment: str) -> AsyncItera
 
 
 def _content(folder: Path) -> Path:
-    """The starter content and an action of any rate whose completions detectors assess, by a rule that it never breaks."""
+    """The starter content, and an action of any rate that detectors assess by a rule that it never breaks."""
     content = folder / "content"
     if not content.exists():
         shutil.copytree(PROJECT / "content", content)

@@ -247,6 +247,20 @@ async def test_a_bug_in_one_actor_fails_that_command_alone(greenroom: Greenroom)
     assert await total(greenroom, "buggy") == 8
 
 
+async def test_an_actor_with_a_bug_knows_its_turn_that_was_under_way(greenroom: Greenroom) -> None:
+    address = counter("stumbles-on")
+    await greenroom.command(address, Add(amount=1))
+    faults.arm("before_commit_send=delay:0.3@1")
+    under_way = greenroom.command(address, Add(amount=10))
+    await eventually(lambda: faults._plan.passes.get("before_commit_send"))
+    stumbled = greenroom.command(address, Stumble())
+    asked = greenroom.query(address, Total())
+    assert (await under_way).data == {"total": 11}
+    assert (await stumbled).status == 500
+    assert (await asked).status == 200
+    assert await total(greenroom, "stumbles-on") == 11
+
+
 async def test_an_unknown_kind_harms_no_neighbour_that_wakes_with_it(greenroom: Greenroom) -> None:
     strangers = [greenroom.router.ask(Address("ghost", f"g{n}"), QUERY, "x", pack({}), caller=SYSTEM) for n in range(3)]
     neighbours = [greenroom.query(counter(f"wakes-{n}"), Total()) for n in range(30)]
