@@ -24,6 +24,8 @@ OUTBOX_EVERY_S = 1.0
 REMINDERS_EVERY_S = 0.25
 SLEEP_EVERY_S = 2.0
 BATCH_MAX = 200
+BROKEN_AGAIN_MS = 60_000
+"""How much later a reminder comes again whose actor failed (a bug, a quarantine): it must outlive what mends that."""
 
 _PARCELS_DUE = """
 UPDATE outbox SET due = now() + interval '5 seconds' * least(12, 1 + attempts)
@@ -46,6 +48,8 @@ SELECT id, kind, key, due, command, data FROM reminder
 WHERE slot = ANY($1::smallint[]) AND due <= $2 ORDER BY due LIMIT $3
 """
 
+_PUT_OFF = "UPDATE reminder SET due = $2 WHERE id = ANY($1::text[])"
+
 _REMINDED = "DELETE FROM reminder WHERE id = ANY($1::text[])"
 
 
@@ -57,7 +61,6 @@ class Sweeper:
         self.database = database
         self.router = router
         self.settings = settings
-        self._reminding: set[str] = set()
 
     async def run_forever(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -109,32 +112,30 @@ class Sweeper:
             return
         now_ms = self.host.lease.now_ms()
         due = await self.database.fetch(_REMINDERS_DUE, buckets, now_ms, BATCH_MAX)
-        fresh = [reminder for reminder in due if reminder["id"] not in self._reminding]
-        if not fresh:
+        if not due:
             return
-        self._reminding.update(reminder["id"] for reminder in fresh)
-        try:
-            done = await asyncio.gather(*(self._remind(reminder) for reminder in fresh))
-            if faults.armed and await faults.pause("tell_delivered_before_mark"):
-                return
-            await self.database.execute(_REMINDED, [reminder_id for reminder_id in done if reminder_id])
-        finally:
-            self._reminding.difference_update(reminder["id"] for reminder in fresh)
+        statuses = await asyncio.gather(*(self._remind(reminder) for reminder in due))
+        if faults.armed and await faults.pause("tell_delivered_before_mark"):
+            return
+        done = [reminder["id"] for reminder, status in zip(due, statuses, strict=True) if status not in (500, 503)]
+        await self.database.execute(_REMINDED, done)
+        broken = [reminder["id"] for reminder, status in zip(due, statuses, strict=True) if status == 500]
+        if broken:
+            await self.database.execute(_PUT_OFF, broken, now_ms + BROKEN_AGAIN_MS)
 
-    async def _remind(self, reminder: Row) -> str:
+    async def _remind(self, reminder: Row) -> int:
+        """Deliver it; the status of the reply. Refused, it has had its turn."""
         address = Address(reminder["kind"], reminder["key"])
         data = pack(from_json(reminder["data"]))
         reply: Reply = await self.router.ask(
             address, COMMAND, reminder["command"], data, caller=SYSTEM, op=reminder["id"], timeout_s=4.0
         )
         self.host.metrics.reminders.inc()
-        if reply.status == 503:
-            return ""
-        if reply.status != 200:
+        if reply.status not in (200, 503):
             _log.warning(
                 "reminder_refused", actor=str(address), command=reminder["command"], reason=reply.data.get("code")
             )
-        return str(reminder["id"])
+        return reply.status
 
     async def put_to_sleep(self) -> None:
         """Let actors leave memory that are idle, or the idlest when there are too many or memory runs short."""

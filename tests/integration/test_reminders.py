@@ -100,6 +100,30 @@ async def test_a_reminder_that_was_delivered_and_not_crossed_off_does_not_fire_a
     assert await rings(greenroom, "marked") == {"x": 1}
 
 
+async def test_a_reminder_outlives_the_trouble_of_its_actor(
+    greenroom: Greenroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "BROKEN_AGAIN_MS", 300)
+    address = counter("troubled")
+    await greenroom.command(address, SetAlarm(name="x", after_ms=500))
+    await greenroom.put_to_sleep(address)
+    await greenroom.database.execute(
+        "INSERT INTO quarantine (kind, key, crashes, since) VALUES ($1, $2, ARRAY[now(), now(), now()], now())",
+        *address,
+    )
+    sql = "SELECT due FROM reminder WHERE key = 'troubled'"
+    first = await greenroom.database.fetch_value(sql)
+
+    async def put_off() -> bool:
+        due: int = await greenroom.database.fetch_value(sql)
+        return due > first
+
+    await eventually(put_off)
+    await greenroom.database.execute("DELETE FROM quarantine WHERE kind = $1 AND key = $2", *address)
+    await none_left(greenroom, "troubled")
+    assert await rings(greenroom, "troubled") == {"x": 1}
+
+
 async def test_reminders_that_fell_due_while_all_was_down_fire_once_each(
     greenroom: Greenroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
