@@ -1,6 +1,7 @@
 """The gateway: one process' door, built out of its parts, opened and closed in order."""
 
 import asyncio
+import functools
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -42,6 +43,7 @@ KEEP_ALIVE_S = 75.0
 WARM_EVERY_S = 300.0
 WARM_WITHIN_S = 5.0
 LAG_EVERY_S = 0.1
+RUN_AGAIN_S = 1.0
 QUIET_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 """Asked all the time by machines, and not worth a log line when all is well."""
 
@@ -305,12 +307,15 @@ class Gateway:
     async def _live(self, runner: web.AppRunner) -> None:
         assert runner.server is not None  # noqa: S101 - it is set up
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.sockets.run_forever(), name="gateway sockets")
-            group.create_task(self.hub.run_forever(), name="gateway hub")
-            group.create_task(self.presence.run_forever(), name="gateway presence")
-            group.create_task(self._keep_warm(), name="gateway warm")
-            group.create_task(self._watch_lag(), name="gateway lag")
-            group.create_task(self._silent.run_forever(runner.server), name="gateway silent connections")
+            for name, work in (
+                ("sockets", self.sockets.run_forever),
+                ("hub", self.hub.run_forever),
+                ("presence", self.presence.run_forever),
+                ("warm", self._keep_warm),
+                ("lag", self._watch_lag),
+                ("silent connections", functools.partial(self._silent.run_forever, runner.server)),
+            ):
+                group.create_task(_keep_running(work, name), name=f"gateway {name}")
 
     async def _keep_warm(self) -> None:
         while True:
@@ -321,6 +326,16 @@ class Gateway:
         while True:
             self._lag.tick(LAG_EVERY_S)
             await asyncio.sleep(LAG_EVERY_S)
+
+
+async def _keep_running(work: Callable[[], Awaitable[None]], name: str) -> None:
+    """Begin the work anew when a bug ends it: else the gateway would serve on, and push, ping and expire nothing."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            error_log.exception("loop_failed", loop=name)
+        await asyncio.sleep(RUN_AGAIN_S)
 
 
 def _allow_origin(request: web.Request, response: web.StreamResponse) -> None:
