@@ -112,7 +112,7 @@ async def test_a_reminder_outlives_the_trouble_of_its_actor(
         *address,
     )
     sql = "SELECT due FROM reminder WHERE key = 'troubled'"
-    first = await greenroom.database.fetch_value(sql)
+    first: int = await greenroom.database.fetch_value(sql)
 
     async def put_off() -> bool:
         due: int = await greenroom.database.fetch_value(sql)
