@@ -110,7 +110,9 @@ class Lease:
         if row is None:
             return
         answered = time.monotonic()
-        self._clock_offset_ms = max(self._clock_offset_ms - 1000, row["now_ms"] - int((asked + answered) / 2 * 1000))
+        offset_ms = row["now_ms"] - int((asked + answered) / 2 * 1000)
+        # Once turns are taken, time does not jump back: a wrong clock of Postgres that is set right is followed slowly.
+        self._clock_offset_ms = max(self._clock_offset_ms - 1000, offset_ms) if self._valid_until else offset_ms
         if not row["renewed"]:
             self._valid_until = 0.0
             self.retired.set()
