@@ -16,7 +16,7 @@ import structlog
 import uvloop
 
 from actors.runtime import cluster, content
-from actors.runtime.database import Database
+from actors.runtime.database import Database, Refused, UniqueConflict
 from actors.runtime.director import SHARED, Director
 from actors.runtime.migrations import SchemaUnknown, migrate
 from gateway import logs
@@ -152,13 +152,13 @@ class Driver:
         seen = _stamps(self.settings.content)
         while True:
             await asyncio.sleep(CONTENT_EVERY_S)
-            stamps = _stamps(self.settings.content)
-            if stamps == seen:
-                continue
-            seen = stamps
             try:
+                stamps = _stamps(self.settings.content)
+                if stamps == seen:
+                    continue
+                seen = stamps
                 await self._publish_content(database)
-            except (ContentFaults, Refusal, OSError) as error:
+            except (ContentFaults, Refusal, Refused, UniqueConflict, OSError, ValueError) as error:
                 _log.error("content_not_published", reason=str(error))
             else:
                 _log.info("content_published")
