@@ -230,8 +230,7 @@ class LinkServer:
 class _Window:
     """What the router's end of any link keeps: the queue, what is under way, and at most two batches in flight."""
 
-    def __init__(self, run: int, router: Router, write: Callable[[list[Any]], None]) -> None:
-        self.run = run
+    def __init__(self, router: Router, write: Callable[[list[Any]], None]) -> None:
         self.router = router
         self._write = write
         self.ready = False
@@ -284,8 +283,11 @@ class _Window:
     def expire(self, now: float) -> list[Waiting]:
         late = [number for number, waiting in self._under_way.items() if waiting.deadline <= now]
         over = [self._under_way.pop(number) for number in late]
-        over.extend(waiting for _, waiting in self._queue if waiting.deadline <= now)
-        return over
+        queued = [waiting for _, waiting in self._queue if waiting.deadline <= now]
+        if queued:
+            # Else what nobody waits for any more would fill the link to a host that stands still.
+            self._queue = deque(item for item in self._queue if item[1].deadline > now)
+        return over + queued
 
     def unanswered(self) -> list[Waiting]:
         self.ready = False
@@ -304,7 +306,7 @@ class DirectLink(Frames):
         self._router = router
         self._token = token
         self._node = node
-        self._window = _Window(route.run, router, self.write)
+        self._window = _Window(router, self.write)
         self._broken = False
         self._connecting = asyncio.ensure_future(self._connect())
 
@@ -356,7 +358,7 @@ class RayLink:
         self.route = route
         self._router = router
         self._exchange = exchange
-        self._window = _Window(route.run, router, self._write)
+        self._window = _Window(router, self._write)
         self._name = f"{os.getpid()}:{id(self)}:{time.monotonic_ns()}"
         self._outgoing: deque[bytes] = deque()
         self._tasks = {asyncio.ensure_future(self._collect())}
@@ -448,7 +450,7 @@ class LocalLink:
         self.route = route
         self._router = router
         self._host = host
-        self._window = _Window(route.run, router, self._write)
+        self._window = _Window(router, self._write)
         self._session = HostSession(self._window.take)
         self._window.ready = True
 
