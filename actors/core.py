@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from schemas.address import Address
-from schemas.messages import SYSTEM, Caller, Reply, pack, unpack
+from schemas.messages import SYSTEM, Caller, Reply, pack
 from schemas.problems import Refusal as Rejected
 from schemas.shape import Shape
 
@@ -384,11 +384,6 @@ def pack_event(event: Event[Any]) -> list[Any]:
 def pack_fields(message: Shape) -> bytes:
     """The message's fields as bytes; equal messages give equal bytes."""
     return pack(message.model_dump(mode="python"))
-
-
-def unpack_fields(packed: bytes) -> dict[str, Any]:
-    fields: dict[str, Any] = unpack(packed)
-    return fields
 
 
 def _canonical(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import AfterValidator, Field
 
 from schemas.limits import INTEGER_MAX, KEY_CHARS_MAX, OP_CHARS_MAX
 from schemas.shape import Key, Shape, holds_control_characters
@@ -106,7 +106,6 @@ CLIENT_FRAMES: dict[str, type[ClientFrame]] = {
     "ping": PingFrame,
     "pong": PongFrame,
 }
-CLIENT_FRAME: TypeAdapter[ClientFrame] = TypeAdapter(Annotated[ClientFrame, Field(discriminator="type")])
 
 
 class Meta(Shape):

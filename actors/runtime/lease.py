@@ -36,10 +36,6 @@ SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms,
 """
 
 
-class Retired(Exception):
-    """The director has given this run up; the process must end and start as a new run."""
-
-
 class Lease:
     """Which slots this run owns, and whether it may still speak for them. Also the clock of all turns."""
 
@@ -48,6 +44,7 @@ class Lease:
         self.slots = placement
         self.run = 0
         self.retired = asyncio.Event()
+        """Set when the director has given this run up: the process must end, and start as a new run."""
         self._owned: frozenset[str] = frozenset()
         self._given_up: dict[str, float] = {}
         """When each slot was given up."""
