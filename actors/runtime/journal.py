@@ -1,5 +1,6 @@
 """The journal in SQL: how turns are written, how actors are read back, how history is told."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -110,6 +111,9 @@ JOIN journal j ON j.kind = wanted.kind AND j.key = wanted.key AND j.op = wanted.
 
 TAIL_ROWS_MAX = 1_000
 
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""The escape itself, not a backslash that happens to stand before such a text."""
+
 
 class Checkpoint(NamedTuple):
     version: int
@@ -183,6 +187,14 @@ class Journal:
             (Address(row["kind"], row["key"]), row["op"]): (row["version"] + row["length"] - 1, from_json(row["turn"]))
             for row in rows
         }
+
+
+def readable(packed: bytes) -> bytes:
+    """The JSON itself. ValueError when a text in it holds NUL: Postgres would store that, and then refuse every query
+    that looks into the row."""
+    if b"\\u0000" in packed and _NUL.search(packed):
+        raise ValueError("a text holds NUL")
+    return packed
 
 
 def _columns(addresses: Iterable[Address]) -> tuple[list[str], list[str]]:

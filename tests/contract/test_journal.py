@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from actors.runtime import journal
 from actors.runtime.database import Database, OutcomeUnknown, Refused, Statements, UniqueConflict
@@ -78,14 +78,23 @@ async def test_a_group_is_written_whole_or_not_at_all(database: Database, statem
         await statements.commit(write(turn("whole", 1, "o1"), turn("ops", 1, "again"), parcels=(parcel,)))
     with pytest.raises(Refused):
         await statements.commit([*good, ("INSERT INTO sanction (standing) VALUES ($1)", ["neither"])])
-    with pytest.raises(Refused):
-        await statements.commit(write(turn("whole", 1, "o1", text="a\0b"), parcels=(parcel,)))
     assert await versions(database, "whole") == []
     assert await database.fetch_value("SELECT count(*) FROM outbox WHERE id = 'p1'") == 0
     await statements.commit(good)
     assert await versions(database, "whole") == [1]
     await statements.commit(write(turn("to", 1, "p1"), finished=("p1",)))
     assert await database.fetch_value("SELECT count(*) FROM outbox WHERE id = 'p1'") == 0
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\0", "\\\0", "\\\\\0"])
+async def test_a_text_with_nul_never_reaches_the_journal(text: str) -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        journal.readable(to_json({"text": text}))
+
+
+@pytest.mark.parametrize("text", ["plain", "\\u0000", "\\\\u0000", "u0000"])
+async def test_a_text_that_only_looks_like_nul_is_kept(text: str) -> None:
+    assert from_json(journal.readable(to_json({"text": text}))) == {"text": text}
 
 
 async def test_a_turn_without_events_is_refused(statements: Statements) -> None:
