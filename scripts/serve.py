@@ -176,7 +176,8 @@ def _with_port(settings: Settings) -> Settings:
             probe.bind((settings.host, settings.port))
         except OSError as error:
             raise ServerFailed(
-                f"{settings.bind} is not free ({error.strerror}); set GREENROOM_BIND to another address"
+                f"{settings.bind} is not free ({error.strerror}): stop what listens there, which may be another "
+                "Greenroom, or set GREENROOM_BIND to another address"
             ) from None
         port = probe.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host

@@ -26,7 +26,7 @@ async def test_sc_02_a_token_lives_for_ten_minutes(door: Door, server: Server, a
     [row] = await server.sql(
         "SELECT at, events FROM journal WHERE kind = 'player' AND key = $1 ORDER BY version DESC LIMIT 1", alice.id
     )
-    assert f'"expires_at": {row["at"] + 600_000}' in row["events"]
+    assert f'"expires_at":{row["at"] + 600_000}' in row["events"]
     assert action["actionToken"] not in row["events"]
 
 

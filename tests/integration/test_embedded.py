@@ -195,10 +195,11 @@ async def test_a_folder_in_memory_is_refused() -> None:
 
 
 async def test_when_one_server_cannot_start_none_is_left_running_and_the_reason_is_told() -> None:
+    before = set(psutil.Process().children())
     with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
         with pytest.raises(ServerFailed, match="GREENROOM_UNSAFE"):
             await Servers(Settings(data=Path(memory), ray_address="elsewhere")).__aenter__()
-        assert psutil.Process().children() == []
+        assert set(psutil.Process().children()) <= before
         async with DataFolder(Path(memory)) as free_again:
             assert list(free_again.run.glob("*.json")) == []
 

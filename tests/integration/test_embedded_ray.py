@@ -10,7 +10,7 @@ import textwrap
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import psutil
@@ -71,9 +71,10 @@ async def drive(address: str, environment: dict[str, str]) -> tuple[int | None, 
     return process.returncode, (out + errors).decode()
 
 
-def family() -> list[psutil.Process]:
+def family(besides: Collection[psutil.Process] = ()) -> list[psutil.Process]:
+    """The processes that the test has started; `besides` are those that were there before."""
     children: list[psutil.Process] = psutil.Process().children(recursive=True)
-    return children
+    return [child for child in children if child not in besides]
 
 
 def listeners(processes: list[psutil.Process]) -> set[str]:
@@ -114,6 +115,7 @@ async def until_listening(url: str, within_s: float = 30.0) -> None:
 
 async def test_two_heads_run_side_by_side_on_loopback_behind_their_tokens(place: Path) -> None:
     """SE-24, SE-25"""
+    before = family()
     async with DataFolder(place / "a") as one, DataFolder(place / "b") as two:
         first, second = RayHead(one), RayHead(two, dashboard=False)
         try:
@@ -141,18 +143,19 @@ async def test_two_heads_run_side_by_side_on_loopback_behind_their_tokens(place:
                 401,
                 403,
             )
-            assert listeners(family()) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
-            started = family()
+            assert listeners(family(before)) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+            started = family(before)
         finally:
             await asyncio.gather(first.stop(), second.stop())
         assert not alive(started)
 
 
 async def test_a_head_whose_tables_died_ends_at_once_and_starts_anew(place: Path) -> None:
+    before = family()
     async with Servers(Settings(data=place / "data", dashboard=False, database_url="x", redis_url="x")) as servers:
         watching = asyncio.create_task(servers.watch())
-        (tables,) = [one for one in family() if one.name() == "gcs_server"]
-        started = family()
+        (tables,) = [one for one in family(before) if one.name() == "gcs_server"]
+        started = family(before)
         tables.kill()
         assert "Ray's head ended" in await asyncio.wait_for(watching, 20)
         assert servers.ray is not None

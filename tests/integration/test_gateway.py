@@ -80,6 +80,18 @@ async def test_a_batch_answers_for_each_item(alice: User, admin: User) -> None:
     assert (await admin.post("/api/v1/scores/award-batch", {"items": items}))["items"][0] == answers[0]
 
 
+async def test_a_batch_without_ops_counts_once_under_its_key(alice: User, admin: User) -> None:
+    items = [{"userId": alice.id, "points": 2}, {"userId": alice.id, "points": 2}]
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    first = await admin.post("/api/v1/scores/award-batch", {"items": items}, **key)
+    assert [answer["status"] for answer in first["items"]] == [200, 200]
+    assert await admin.post("/api/v1/scores/award-batch", {"items": items}, **key) == first
+    items[1]["points"] = 3
+    (again, other) = (await admin.post("/api/v1/scores/award-batch", {"items": items}, **key))["items"]
+    assert again == first["items"][0]
+    assert (other["status"], other["error"]["code"]) == (422, "OP_REUSED")
+
+
 async def test_a_batch_of_five_hundred_with_everything_in_it_fits(admin: User) -> None:
     item = {"points": 1, "reason": "r" * 100, "attributes": {"team": "t" * 40}, "at": "2026-01-31T12:00:00Z"}
     items = [{"op": f"{uuid.uuid4()}", "userId": admin.id, **item} for _ in range(500)]

@@ -202,6 +202,21 @@ async def test_a_board_tells_its_top_and_what_changed(alice: User, admin: User) 
     await ws.close()
 
 
+async def test_subscriptions_are_all_answered_and_follow_the_order_of_their_frames(alice: User) -> None:
+    ws = await alice.socket()
+    for id_, type_ in enumerate(("subscribe", "subscribe", "unsubscribe")):
+        await ws.send_json({"type": type_, "id": id_, "topic": "player:me"})
+    answers = [await frame(ws) for _ in range(3)]
+    assert {answer["meta"]["id"]: answer["meta"]["code"] for answer in answers} == {0: 409, 1: 409, 2: 200}
+    assert {answer["error"]["code"] for answer in answers if "error" in answer} == {"superseded"}
+    start = {"kind": "player", "key": "me", "name": "start_action", "data": {"type": "practice"}}
+    await ws.send_json({"type": "command", "id": "start", **start})
+    assert (await frame(ws))["meta"]["id"] == "start"
+    await ws.send_json({"type": "subscribe", "id": "last", "topic": "player:me"})
+    assert (await frame(ws))["type"] == "player.initial"
+    await ws.close()
+
+
 async def test_the_board_path_subscribes_by_its_first_frame(alice: User) -> None:
     async with alice.connect("/api/v1/ws/leaderboard") as ws:
         await ws.send_json({"type": "subscribe", "id": "1", "auth": f"Bearer {alice.token}"})

@@ -37,15 +37,12 @@ def turn(of: Cell, number: int, **more: Any) -> Played:
 
 
 def test_a_group_is_full_at_its_bounds() -> None:
-    group = Group()
     anna = cell("anna")
-    group.turns = [turn(anna, number) for number in range(limits.GROUP_ROWS_MAX - 1)]
-    assert not group.full
-    group.turns.append(turn(anna, 9_999))
-    assert group.full
-    heavy = Group()
+    almost, full, heavy = Group(), Group(), Group()
+    almost.turns = [turn(anna, number) for number in range(limits.GROUP_ROWS_MAX - 1)]
+    full.turns = [*almost.turns, turn(anna, 9_999)]
     heavy.bytes = limits.GROUP_BYTES_MAX
-    assert heavy.full
+    assert (almost.full, full.full, heavy.full) == (False, True, True)
 
 
 def test_a_group_without_some_actors_keeps_all_of_the_others() -> None:
