@@ -69,14 +69,19 @@ class Hub:
 
     # Listening
 
-    async def subscribe(self, socket: Socket, name: str, id_: FrameId, after: int | None) -> None:
-        """Answer with the topic's state, or what came after `after`, and push from then on; raises Refusal."""
+    def listen(self, socket: Socket, name: str) -> Listener:
+        """Take the topic's pushes for this socket from now on, held until `answer`; raises Refusal."""
         topic = self._topic(name, socket.caller)
         if name not in socket.listeners and len(socket.listeners) >= TOPICS_PER_SOCKET_MAX:
             raise Refusal("RATE_LIMITED", f"A socket listens to at most {TOPICS_PER_SOCKET_MAX} topics.")
         self.unsubscribe(socket, name)
         listener = socket.listeners[name] = Listener(socket, topic, name)
         self._add(topic, listener)
+        return listener
+
+    async def answer(self, listener: Listener, id_: FrameId, after: int | None) -> None:
+        """Answer with the topic's state, or what came after `after`, and push from then on; raises Refusal."""
+        socket, topic, name = listener.socket, listener.topic, listener.name
         try:
             await self._bus.listening(f"push:{topic.address.kind}")
             states = await self._read(topic, after, socket.caller)
@@ -84,8 +89,9 @@ class Hub:
             if socket.listeners.get(name) is listener:
                 self.unsubscribe(socket, name)
             raise
-        if socket.listeners.get(name) is listener:
-            topic.answer(listener, id_, after, states)
+        if socket.listeners.get(name) is not listener:
+            raise Refusal("superseded", "A later frame subscribed to this topic anew, or ended it.")
+        topic.answer(listener, id_, after, states)
 
     def unsubscribe(self, socket: Socket, name: str) -> bool:
         """Push no more; False when the socket did not listen."""

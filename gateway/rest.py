@@ -91,18 +91,25 @@ class Rest:
             items = body.get("items") if isinstance(body, dict) else None
             if not isinstance(items, list) or not 1 <= len(items) <= BATCH_ITEMS_MAX:
                 raise Refusal("INVALID", f"items: should be a list of 1 to {BATCH_ITEMS_MAX} items.")
-            answers = await asyncio.gather(*(self._item(request, row, found, caller, item) for item in items))
+            key = _given_key(request)
+            ops = (None if key is None else f"{key}/{number}" for number in range(len(items)))
+            answers = await asyncio.gather(
+                *(self._item(request, row, found, caller, item, op) for item, op in zip(items, ops, strict=True))
+            )
             return _json({"items": answers})
 
         return handle
 
-    async def _item(self, request: web.Request, row: Row, found: Found, caller: Caller, item: Any) -> dict[str, Any]:
+    async def _item(
+        self, request: web.Request, row: Row, found: Found, caller: Caller, item: Any, default_op: str | None
+    ) -> dict[str, Any]:
         given: dict[str, Any] = {}
         try:
             if not isinstance(item, dict):
                 raise Refusal("INVALID", "An item should be an object.")
             op = decode.shaped(_Op, {"op": item.pop("op", None)}).op
             given = {} if op is None else {"op": op}
+            op = op or default_op
             address = self._calls.admit(found, row.kind, _key(request, row.key, item), caller, audited=False)
             fields = decode.shaped(found.message, item)
             reply = await self._calls.asked(
@@ -125,9 +132,8 @@ class Rest:
 
     async def _asked(self, request: web.Request, found: Found, address: Address, caller: Caller, fields: Any) -> Reply:
         message = decode.shaped(found.message, fields)
-        given = request.headers.get("Idempotency-Key")
-        op = decode.shaped(_Op, {"op": decode.checked(given)}).op
-        return await self._calls.asked(found, address, message, caller, op_of(caller, op), trace=request_id(request))
+        op = op_of(caller, _given_key(request))
+        return await self._calls.asked(found, address, message, caller, op, trace=request_id(request))
 
     async def _answered(
         self, request: web.Request, found: Found, address: Address, caller: Caller, texts: dict[str, Any]
@@ -138,6 +144,10 @@ class Rest:
             return answer.version, answer.data
         reply = await self._calls.asked(found, address, message, caller, trace=request_id(request))
         return reply.version, reply.data
+
+
+def _given_key(request: web.Request) -> str | None:
+    return decode.shaped(_Op, {"op": decode.checked(request.headers.get("Idempotency-Key"))}).op
 
 
 def _key(request: web.Request, key: Key, fields: dict[str, Any]) -> str:

@@ -33,6 +33,7 @@ from gateway.presence import Presence
 from gateway.socket import FrameId, Socket
 from gateway.table import API
 from gateway.tasks import Tasks
+from gateway.topics import Listener
 from schemas import frames, limits
 from schemas.messages import COMMAND, QUERY, Reply
 from schemas.problems import Refusal
@@ -320,14 +321,20 @@ class Sockets:
             raise Refusal("INVALID", "topic: should be kind:key, such as leaderboard:main.")
         if socket.outstanding >= limits.OUTSTANDING_COMMANDS_MAX:
             raise Refusal("TOO_MANY_OUTSTANDING", f"At most {limits.OUTSTANDING_COMMANDS_MAX} may be unanswered.")
-        socket.outstanding += 1
-        self._tasks.spawn(self._subscribed(socket, topic, frame.id, frame.after), "subscribe")
-
-    async def _subscribed(self, socket: Socket, topic: str, id_: FrameId, after: int | None) -> None:
         try:
-            await self._hub.subscribe(socket, topic, id_, after)
+            listener = self._hub.listen(socket, topic)
         except Refusal as refusal:
-            self._refuse(socket, id_, refusal, topic)
+            self._refuse(socket, frame.id, refusal, topic)
+            return
+        socket.outstanding += 1
+        self._tasks.spawn(self._subscribed(listener, frame.id, frame.after), "subscribe")
+
+    async def _subscribed(self, listener: Listener, id_: FrameId, after: int | None) -> None:
+        socket = listener.socket
+        try:
+            await self._hub.answer(listener, id_, after)
+        except Refusal as refusal:
+            self._refuse(socket, id_, refusal, listener.name)
         finally:
             socket.outstanding -= 1
 

@@ -152,6 +152,8 @@ class Serving:
 
     def _announce(self) -> None:
         url = f"http://{self.settings.bind}"
+        ray = self.servers.endpoints.dashboard_url
+        dashboard = f"{ray}  (it asks for the token in {self.settings.data / 'ray_token'})" if ray else "off"
         print(f"Greenroom is ready at {url}", flush=True)
         self._say(
             f"""
@@ -162,7 +164,7 @@ class Serving:
     .venv/bin/greenroom inspect list player   the actors, as designers see them
     .venv/bin/greenroom doctor                settings, and whether all is well
   API documents: {url}/openapi.json  {url}/asyncapi.json
-  Ray dashboard: {self.servers.endpoints.dashboard_url or "off"}  (Ray's own tools need RAY_AUTH_MODE=token)
+  Ray dashboard: {dashboard}
   Ctrl-C stops everything; nothing that was acknowledged is lost.
 """
         )

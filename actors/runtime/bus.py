@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio as driver
+import structlog
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+
+_log = structlog.get_logger("bus")
 
 QUEUE_MESSAGES_MAX = 10_000
 QUEUE_BYTES_MAX = 16 * 1024 * 1024
@@ -232,8 +235,13 @@ class Bus:
                 self.counts.connects += 1
                 attempt = 0
                 await self._listen(pubsub)
-            except (*_TROUBLE, ExceptionGroup):
+            except _TROUBLE:
                 attempt += 1
+            except ExceptionGroup as group:
+                attempt += 1
+                if group.split(_TROUBLE)[1] is not None:
+                    # Not Redis but somebody's callback: it must not pass unnoticed.
+                    _log.exception("bus_callback_failed")
             finally:
                 self._broken()
                 with contextlib.suppress(*_TROUBLE):

@@ -2,6 +2,7 @@
 
 from collections import deque
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from actors.core import Actor, Gather
 from schemas.address import Address
@@ -172,7 +173,8 @@ class Cell:
         self.last_group: Any = None
         self.mailbox: deque[Delivery] = deque()
         self.used_at = 0.0
-        self.watchers: set[Session] | None = None
+        self.watchers: WeakSet[Session] | None = None
+        """Links that are sent news; one that closes is forgotten with its session."""
         self.visible = 0
         self.published: Any = None
 

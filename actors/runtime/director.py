@@ -21,7 +21,7 @@ _log = structlog.get_logger("director")
 
 LOOK_EVERY_S = 0.25
 WATCH_AGAIN_S = 0.01
-MOVE_WITHIN_S = 10.0
+MOVE_WITHIN_S = 4.0
 SPREAD_SLOTS_MAX = 32
 """Slots moved in one look, so that spreading over a new host never stops the rest."""
 SHARED = "shared"
@@ -51,7 +51,7 @@ ON CONFLICT (kind, key) DO UPDATE SET
 
 
 class Director:
-    """One of these runs in a Greenroom. Its own death harms nothing that is established: Postgres keeps the table."""
+    """One of these runs in a Greenroom. It keeps nothing to itself: Postgres has the table for whoever directs next."""
 
     def __init__(
         self,

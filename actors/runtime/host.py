@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
+from weakref import WeakSet
 
 import structlog
 from pydantic import ValidationError
@@ -187,7 +188,7 @@ class Host:
         assert cell.actor is not None  # noqa: S101 - awake
         if request.watch:
             if cell.watchers is None:
-                cell.watchers = set()
+                cell.watchers = WeakSet()
             cell.watchers.add(delivery.session)
         data = answer(query, cell.actor, self.turns.turn(cell, request))
         self.answers.when_committed(cell, delivery, Reply(200, cell.version, data))
