@@ -43,7 +43,7 @@ class Serving:
         """Serve until SIGTERM or Ctrl-C; returns the exit code."""
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
-        (self.settings.data / "run.json").unlink(missing_ok=True)
+        self._say("Starting Postgres, Redis, Ray, hosts and gateways ...")
         async with self.servers:
             stopping = asyncio.ensure_future(self.stopping.wait())
             code = await self._keep_driving(stopping)

@@ -69,6 +69,8 @@ class RayHead:
         self.child.spawn()
         if not await self.child.until(lambda: address.exists() and bool(address.read_text()), READY_TIMEOUT_S):
             raise ServerFailed(f"Ray does not start:\n{self.child.last_words()}")
+        # Ray opens its folder to everybody.
+        self.data.chmod(0o700)
         self.address = address.read_text().strip()
         return self.address
 

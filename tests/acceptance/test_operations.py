@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import subprocess
 import time
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from tests.acceptance.clients import API, RFC3339_UTC, Door, Sockets, User
-from tests.acceptance.server import Server
+from tests.acceptance.server import GREENROOM, Server
 from tests.acceptance.spare import Spare
 
 
@@ -178,6 +179,21 @@ async def test_cli_01_doctor_says_that_all_is_well_and_masks_secrets(server: Ser
     assert told.returncode == 0, told.stdout + told.stderr
     json.loads(told.stdout)
     assert server.environment["GREENROOM_ADMIN_PASSWORD"] not in told.stdout
+
+
+async def test_cli_01_a_second_serve_on_the_same_data_is_refused_and_harms_nothing(server: Server) -> None:
+    second = await asyncio.to_thread(
+        subprocess.run,
+        [GREENROOM, "serve"],
+        env=server.environment | {"GREENROOM_BIND": "127.0.0.1:0"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert "another Greenroom" in second.stderr
+    assert (server.data / "run.json").exists()
 
 
 async def test_cli_01_a_wrong_use_is_2_and_a_failure_is_1(server: Server) -> None:

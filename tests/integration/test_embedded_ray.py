@@ -125,6 +125,7 @@ async def test_two_heads_run_side_by_side_on_loopback_behind_their_tokens(place:
             assert address.startswith("127.0.0.1:")
             assert not address.endswith(":6379")
             assert first.token_path.stat().st_mode & 0o077 == 0
+            assert first.data.stat().st_mode & 0o077 == 0
 
             assert await drive(address, first.environment) == (0, "0 1\n")
             assert await drive(other, second.environment) == (0, "0 1\n")
