@@ -182,17 +182,15 @@ async def test_cli_01_doctor_says_that_all_is_well_and_masks_secrets(server: Ser
 
 
 async def test_cli_01_a_second_serve_on_the_same_data_is_refused_and_harms_nothing(server: Server) -> None:
-    second = await asyncio.to_thread(
-        subprocess.run,
-        [GREENROOM, "serve"],
+    second = await asyncio.create_subprocess_exec(
+        *(str(GREENROOM), "serve"),
         env=server.environment | {"GREENROOM_BIND": "127.0.0.1:0"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
+    _, said = await asyncio.wait_for(second.communicate(), 60)
     assert second.returncode == 1
-    assert "another Greenroom" in second.stderr
+    assert b"another Greenroom" in said
     assert (server.data / "run.json").exists()
 
 

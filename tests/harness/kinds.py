@@ -9,15 +9,19 @@ from typing import Any, ClassVar
 from actors.core import (
     ANYONE,
     Actor,
+    Ask,
     Command,
     Consult,
     Effects,
     Event,
     Forget,
+    Gather,
     Query,
     Record,
     Rejected,
     Remind,
+    Reply,
+    Rounds,
     Tell,
     Turn,
 )
@@ -120,12 +124,15 @@ class Send(Command[Counter]):
     to: Key
     amount: Amount
     wait: bool = False
+    plus: Key | None = None
+    """Whose total the answer that is waited for has on top."""
 
     def decide(self, counter: Counter, turn: Turn) -> Effects:
         if self.amount > counter.total:
             raise Rejected("total_too_low")
         yield Added(amount=-self.amount)
-        yield Tell(Address(KIND, self.to), Receive(amount=self.amount), into="answer" if self.wait else "")
+        then = None if self.plus is None else Plus(other=self.plus)
+        yield Tell(Address(KIND, self.to), Receive(amount=self.amount), into="answer" if self.wait else "", then=then)
         return {"total": counter.total - self.amount}
 
 
@@ -260,3 +267,13 @@ class Total(Query[Counter]):
 
     def answer(self, counter: Counter, turn: Turn) -> dict[str, Any]:
         return {"total": counter.total, "rings": dict(counter.rings), "fingerprint": counter.fingerprint()}
+
+
+class Plus(Gather):
+    """Completes the answer to a tell: the receiver's total and another counter's."""
+
+    other: Key
+
+    def gather(self, key: str, caller: Caller, content: Content, first: Any = None) -> Rounds:
+        [reply] = yield [Ask(counter(self.other), Total())]
+        return {"total": first["total"] + reply.data["total"]}

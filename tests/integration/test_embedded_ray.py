@@ -72,9 +72,9 @@ async def drive(address: str, environment: dict[str, str]) -> tuple[int | None, 
 
 
 def family(besides: Collection[psutil.Process] = ()) -> list[psutil.Process]:
-    """The processes that the test has started; `besides` are those that were there before."""
-    children: list[psutil.Process] = psutil.Process().children(recursive=True)
-    return [child for child in children if child not in besides]
+    """The processes that the test has started; those of `besides`, and whatever they start meanwhile, are others'."""
+    ours = [child for child in psutil.Process().children() if child not in besides]
+    return [one for child in ours for one in (child, *child.children(recursive=True))]
 
 
 def listeners(processes: list[psutil.Process]) -> set[str]:

@@ -68,6 +68,16 @@ async def test_a_reply_whose_tell_was_answered_is_the_same_after_sleep(greenroom
     assert await greenroom.command(counter("writes"), Send(to="reads", amount=3, wait=True), op="w") == first
 
 
+async def test_a_reply_that_a_gather_completed_is_completed_again_after_sleep(greenroom: Greenroom) -> None:
+    await greenroom.command(counter("gathers"), Add(amount=10))
+    await greenroom.command(counter("third"), Add(amount=5))
+    asked = Send(to="gathered", amount=3, wait=True, plus="third")
+    first = await greenroom.command(counter("gathers"), asked, op="g")
+    assert first["answer"] == {"total": 8}
+    await greenroom.put_to_sleep(counter("gathers"))
+    assert await greenroom.command(counter("gathers"), asked, op="g") == first
+
+
 @pytest.mark.parametrize("since", ["nothing", "many turns", "sleep"])
 async def test_a_parcel_that_comes_twice_is_played_once(greenroom: Greenroom, since: str) -> None:
     key = f"twice-{since}"
