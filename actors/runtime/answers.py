@@ -111,14 +111,17 @@ class Answers:
     async def _complete(self, before: Known, delivery: Delivery) -> None:
         """Fill in what tells had answered, from their receivers' journals, so that the reply is the same again."""
         data = dict(before.reply.data or {})
+        whole = True
         for packed in before.awaits:
-            awaited = Await.unpack(packed)
+            awaited = Await.unpack(packed, self.catalog)
             question = pack([awaited.parcel, awaited.index])
             reply = await self.router.ask(awaited.target, CONTROL, "answer_of", question, caller=SYSTEM, timeout_s=2.0)
-            data[awaited.into] = reply.data if reply.status == 200 else None
-        before.reply = before.reply._replace(data=data)
-        before.awaits = ()
-        delivery.reply(before.reply)
+            data[awaited.into] = await self._gathered(awaited, reply.data) if reply.status == 200 else None
+            whole = whole and data[awaited.into] is not None
+        answer = before.reply._replace(data=data)
+        if whole:
+            before.reply, before.awaits = answer, ()
+        delivery.reply(answer)
 
     def answer_of(self, cell: Cell, delivery: Delivery) -> None:
         """The stored answer to one tell of a parcel that this actor has played."""
@@ -209,12 +212,16 @@ class Answers:
                 self._fill(*waiting, None)
 
     async def _gather_answer(self, played: Played, awaited: Await, data: Any) -> None:
-        assert awaited.then is not None  # noqa: S101 - the caller has looked
+        self._fill(played, awaited, await self._gathered(awaited, data))
+
+    async def _gathered(self, awaited: Await, data: Any) -> Any:
+        """The tell's answer as the reply has it; None when those that complete it do not answer."""
+        if awaited.then is None:
+            return data
         try:
-            data = await self.router.gather(awaited.then, awaited.target.key, SYSTEM, first=data)
+            return await self.router.gather(awaited.then, awaited.target.key, SYSTEM, first=data)
         except Refusal:
-            data = None
-        self._fill(played, awaited, data)
+            return None
 
     def _fill(self, played: Played, awaited: Await, data: Any) -> None:
         if awaited not in played.awaits:

@@ -4,6 +4,7 @@ from collections import deque
 from typing import Any, Protocol
 from weakref import WeakSet
 
+from actors.catalog import Catalog
 from actors.core import Actor, Gather
 from schemas.address import Address
 from schemas.messages import Reply, Request
@@ -34,7 +35,7 @@ class Delivery:
 
 
 class Await:
-    """A part of a reply that a tell's answer will fill in: tell `index` of the parcel to `target`."""
+    """A part of a reply that a tell's answer, completed by `then`, fills in: tell `index` of the parcel to `target`."""
 
     __slots__ = ("index", "into", "parcel", "target", "then")
 
@@ -46,12 +47,14 @@ class Await:
         self.then = then
 
     def pack(self) -> list[Any]:
-        return [self.into, self.target.kind, self.target.key, self.parcel, self.index]
+        then = () if self.then is None else ([self.then.kind, self.then.wire_name, self.then.model_dump(mode="json")],)
+        return [self.into, self.target.kind, self.target.key, self.parcel, self.index, *then]
 
     @classmethod
-    def unpack(cls, packed: list[Any]) -> "Await":
-        into, kind, key, parcel, index = packed
-        return cls(into, Address(kind, key), parcel, index, None)
+    def unpack(cls, packed: list[Any], catalog: Catalog) -> "Await":
+        into, kind, key, parcel, index, *then = packed
+        gathers = [catalog.kind(of).gathers[name].model_validate(fields) for of, name, fields in then]
+        return cls(into, Address(kind, key), parcel, index, gathers[0] if gathers else None)
 
 
 class Played:
@@ -119,8 +122,8 @@ class Played:
 class Known:
     """What is kept of a turn that was committed and answered: enough to answer its op id again.
 
-    `awaits` names the parts of the reply that tells filled in: [[into, kind, key, parcel, index], ...]; it is empty
-    when the reply is whole.
+    `awaits` names the parts of the reply that tells filled in: [[into, kind, key, parcel, index, then?], ...]; it is
+    empty when the reply is whole.
     """
 
     __slots__ = ("awaits", "fingerprint", "reply")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from actors.content import Content
 from actors.core import (
     ANYONE,
     Actor,
@@ -20,12 +21,12 @@ from actors.core import (
     Record,
     Rejected,
     Remind,
-    Reply,
     Rounds,
     Tell,
     Turn,
 )
 from schemas.address import Address
+from schemas.messages import Caller
 from schemas.shape import Amount, Key
 
 KIND = "counter"
@@ -271,6 +272,8 @@ class Total(Query[Counter]):
 
 class Plus(Gather):
     """Completes the answer to a tell: the receiver's total and another counter's."""
+
+    kind: ClassVar[str] = KIND
 
     other: Key
 

@@ -73,7 +73,7 @@ async def test_a_reply_that_a_gather_completed_is_completed_again_after_sleep(gr
     await greenroom.command(counter("third"), Add(amount=5))
     asked = Send(to="gathered", amount=3, wait=True, plus="third")
     first = await greenroom.command(counter("gathers"), asked, op="g")
-    assert first["answer"] == {"total": 8}
+    assert first.data["answer"] == {"total": 8}
     await greenroom.put_to_sleep(counter("gathers"))
     assert await greenroom.command(counter("gathers"), asked, op="g") == first
 
