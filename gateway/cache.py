@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from actors.core import Gather, pack_fields
 from actors.runtime.bus import Bus
 from actors.runtime.router import Router
+from gateway import forms
 from schemas.address import Address
 from schemas.messages import SYSTEM, Caller, pack, unpack
 from schemas.problems import Refusal
@@ -30,16 +31,23 @@ SharedKey = Callable[[str, str, Gather], str | None]
 """The key in Redis of a gather to an address (kind, key), if its answers are shared."""
 
 
-class Answer(NamedTuple):
-    """An answer and the versions of the actors that it came from."""
+class Answer:
+    """An answer and the versions of the actors that it came from; `version` grows with each change of any of them."""
 
-    data: Any
-    versions: dict[Address, int]
+    __slots__ = ("_encoded", "data", "version", "versions")
 
-    @property
-    def version(self) -> int:
-        """Grows with each change of any of the actors."""
-        return sum(self.versions.values())
+    def __init__(self, data: Any, versions: dict[Address, int]) -> None:
+        self.data = data
+        self.versions = versions
+        self.version = sum(versions.values())
+        self._encoded: dict[int, bytes] = {}
+
+    def encoded(self, form: int) -> bytes:
+        """The data in this form, encoded once however many ask."""
+        known = self._encoded.get(form)
+        if known is None:
+            known = self._encoded[form] = forms.payload(form, self.data)
+        return known
 
 
 class CacheCounts:
@@ -85,12 +93,10 @@ class Cache:
         """The answer, from where it is nearest; raises Refusal."""
         if not gather.cached:
             return await self._ask_actors(key, gather, caller)
-        name = (kind, gather.wire_name, key, pack_fields(gather))
-        kept = self._entries.get(name)
-        if kept is not None and self._kept_until[name] > time.monotonic():
-            self.counts.hits_l1 += 1
-            self._entries.move_to_end(name)
+        kept = self.kept(kind, key, gather)
+        if kept is not None:
             return kept
+        name = (kind, gather.wire_name, key, pack_fields(gather))
         for _ in range(TRIES):
             asking = self._asking.get(name)
             if asking is None:
@@ -101,6 +107,19 @@ class Cache:
             if self._is_current(found):
                 return found
         return await self._ask_actors(key, gather, SYSTEM)
+
+    def kept(self, kind: str, key: str, gather: Gather) -> Answer | None:
+        """The answer if it is in memory. To be asked a round of the event loop after the question came in: news that
+        arrived before the question is taken in by then."""
+        if not gather.cached:
+            return None
+        name = (kind, gather.wire_name, key, pack_fields(gather))
+        kept = self._entries.get(name)
+        if kept is None or self._kept_until[name] <= time.monotonic():
+            return None
+        self.counts.hits_l1 += 1
+        self._entries.move_to_end(name)
+        return kept
 
     async def refresh(self, kind: str, key: str, gather: Gather) -> None:
         """Have the answer in both caches before it is asked for."""

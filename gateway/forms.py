@@ -21,9 +21,26 @@ def framed(opcode: int, payload: bytes) -> bytes:
     return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload
 
 
+def payload(form: int, value: Any) -> bytes:
+    """The value in this form."""
+    return to_json(value) if form == JSON else pack(value)
+
+
+def reply(form: int, meta: dict[str, Any], data: bytes) -> bytes:
+    """The frame of a reply whose data is encoded already (see frames.reply for its shape)."""
+    if form == JSON:
+        return framed(form, b'{"meta":%b,"type":"reply","data":%b}' % (to_json(meta), data))
+    return framed(form, b"".join((_REPLY_MAP, pack(meta), _REPLY_TYPE, data)))
+
+
+_REPLY_MAP = b"\x83" + pack("meta")
+"""A msgpack map of three members, and the name of the first."""
+_REPLY_TYPE = pack("type") + pack("reply") + pack("data")
+
+
 def encoded(form: int, frame: dict[str, Any]) -> bytes:
     """The frame in this form, ready for the connection."""
-    return framed(form, to_json(frame) if form == JSON else pack(frame))
+    return framed(form, payload(form, frame))
 
 
 class Shared:

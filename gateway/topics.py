@@ -47,7 +47,7 @@ class Listener:
         if seq > self.seq:
             self.seq = seq
             data = push.bytes_for(self.socket.form, self.name)
-            self.socket.outlet.put(data, self.name if conflate else "")
+            self.socket.outlet.push(data, self.name if conflate else "")
 
     def begin(self, seq: int) -> None:
         """The subscription is answered as of this number: what came later follows now."""

@@ -284,8 +284,9 @@ class Sockets:
         fields = decode.shaped(found.message, frame.data)
         socket.outstanding += 1
         if found.gathers:
-            work = self._gathered(socket, frame.id, address.kind, address.key, cast(Gather, fields))
-            self._tasks.spawn(work, f"gather {found.name}")
+            asyncio.get_running_loop().call_soon(
+                self._gather, socket, frame.id, address.kind, address.key, cast(Gather, fields)
+            )
             return
         replied = calls.ask(found, address, fields, caller, op, "")
         replied.add_done_callback(functools.partial(self._replied, socket, frame.id, frame.kind, found, now))
@@ -303,6 +304,16 @@ class Sockets:
         if seconds is None:
             seconds = self._seconds[found] = self._metrics.frame_seconds.labels(kind, found.name)
         seconds.observe(time.monotonic() - began)
+
+    def _gather(self, socket: Socket, id_: FrameId, kind: str, key: str, gather: Gather) -> None:
+        """Answer from memory at once, or begin to ask."""
+        kept = self._cache.kept(kind, key, gather)
+        if kept is None:
+            self._tasks.spawn(self._gathered(socket, id_, kind, key, gather), f"gather {gather.wire_name}")
+            return
+        socket.outstanding -= 1
+        meta = frames.reply(id_, kept.version, None)["meta"]
+        socket.outlet.put(forms.reply(socket.form, meta, kept.encoded(socket.form)))
 
     async def _gathered(self, socket: Socket, id_: FrameId, kind: str, key: str, gather: Gather) -> None:
         try:
