@@ -30,7 +30,7 @@ class Plan:
     """How much is measured: a full run, or a quick one that only shows that everything works."""
 
     rounds: int = 5
-    seconds: float = 5.0
+    seconds: float = 3.0
     sockets: int = 1_000
     sessions: int = 500
     stored: int = 100_000
