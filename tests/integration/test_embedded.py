@@ -79,7 +79,7 @@ def supervisor(data: Path) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
         yield process, database_url, redis_url
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
+        process.wait(timeout=90)
         process.stdout.close()
 
 
