@@ -31,7 +31,7 @@ POLL_S = 0.02
 
 # What a Greenroom does with its servers, in a process of its own that a test can kill.
 SUPERVISOR = """
-    import asyncio, json, sys
+    import asyncio, json, signal, sys
     from pathlib import Path
     from schemas.settings import Settings
     from scripts.embedded.servers import Servers
@@ -41,6 +41,8 @@ SUPERVISOR = """
             print(json.dumps([servers.endpoints.database_url, servers.endpoints.redis_url]), flush=True)
             await servers.watch()
 
+    # A shell without job control starts what it puts into the background with SIGINT ignored, and all below it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     asyncio.run(main())
 """
 
