@@ -70,8 +70,6 @@ class Gateway:
         self.version = _version()
         self.ready = False
         """Whether the door is open and the caches are warm."""
-        self.other_metrics: Callable[[], Awaitable[list[bytes]]] | None = None
-        """Asks the other processes for their metrics, labelled (see `metrics.labelled`), so that one scrape has all."""
         self._router = router
         self._bus = bus
         self._content = content_store
@@ -258,10 +256,9 @@ class Gateway:
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:
         """`GET /metrics`"""
-        texts = [self.metrics.render()]
-        if self.other_metrics is not None:
-            texts += await self.other_metrics()
-        return web.Response(body=merged(texts), headers={hdrs.CONTENT_TYPE: "text/plain; version=0.0.4"})
+        return web.Response(
+            body=merged([self.metrics.render()]), headers={hdrs.CONTENT_TYPE: "text/plain; version=0.0.4"}
+        )
 
     async def _show_openapi(self, _request: web.Request) -> web.Response:
         """`GET /openapi.json`"""

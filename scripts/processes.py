@@ -222,9 +222,6 @@ class HostProcess:
             raise RuntimeError("the host is not ready yet")
         return await self._rays.exchange(session, frame)
 
-    async def render_metrics(self) -> bytes:
-        return self.metrics.render()
-
     async def stop(self) -> None:
         """Finish what is under way, store what is worth storing, and let `run` return."""
         if self._ended is not None:
@@ -294,10 +291,6 @@ class GatewayProcess:
 
     async def ready(self) -> bool:
         return self._ready
-
-    async def render_metrics(self) -> bytes:
-        rendered: bytes = self._gateway.metrics.render() if self._gateway is not None else b""
-        return rendered
 
     async def stop(self) -> None:
         if self._ended is not None:
