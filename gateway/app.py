@@ -27,6 +27,7 @@ from gateway.hub import Hub
 from gateway.identity import ACCESS, IDENTITY, LIMITER, REQUEST_ID, SETTINGS, address_of, allowed_origin, identify
 from gateway.limits import Limiter
 from gateway.logs import access_log, application_log, error_log
+from gateway.malformed import Runner, headers_too_large
 from gateway.metrics import GatewayMetrics, LoopLag, Reading, merged
 from gateway.presence import Presence
 from gateway.rest import Rest
@@ -44,6 +45,8 @@ WARM_EVERY_S = 300.0
 WARM_WITHIN_S = 5.0
 LAG_EVERY_S = 0.1
 RUN_AGAIN_S = 1.0
+SERVER = "Greenroom"
+"""What responses call the server; versions are nobody's business."""
 QUIET_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 """Asked all the time by machines, and not worth a log line when all is well."""
 
@@ -95,8 +98,9 @@ class Gateway:
         self.cache.open()
         self.hub.open()
         self._access.on_revoked.append(self.sockets.revoked)
-        self._runner = web.AppRunner(
+        self._runner = Runner(
             self.application(),
+            self._malformed,
             access_log=None,
             handle_signals=False,
             keepalive_timeout=KEEP_ALIVE_S,
@@ -201,6 +205,8 @@ class Gateway:
             else:
                 if request.match_info.http_exception is None:
                     decode.refuse_too_large(request)
+                    if sum(len(name) + len(value) for name, value in request.raw_headers) > HEADER_BYTES_MAX:
+                        raise headers_too_large()
                 response = await handler(request)
         except asyncio.CancelledError:
             raise
@@ -213,6 +219,7 @@ class Gateway:
             return response
         response.headers.setdefault("X-Request-Id", request_id)
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers[hdrs.SERVER] = SERVER
         if hdrs.ORIGIN in request.headers:
             _allow_origin(request, response)
         if self._draining:
@@ -249,6 +256,26 @@ class Gateway:
         if not request.content.is_eof():
             # The rest of the body is not wanted, and must not be taken for the next request.
             response.force_close()
+        return response
+
+    def _malformed(self, request: web.BaseRequest, refusal: Refusal, error: BaseException | None) -> web.Response:
+        """What HTTP itself refused has no route, and is told, counted and logged as all else."""
+        request_id = errors.new_request_id()
+        self.metrics.refusals.labels(refusal.code, "http").inc()
+        self.metrics.requests.labels("UNKNOWN", "malformed", str(refusal.status)).inc()
+        if refusal.status >= 500:
+            error_log.error("bug", request_id=request_id, route="malformed", exc_info=error)
+        access_log.info(
+            "request",
+            request_id=request_id,
+            method="UNKNOWN",
+            route="malformed",
+            status=refusal.status,
+            address=request.remote or "",
+        )
+        response = errors.response_of(refusal, request_id)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers[hdrs.SERVER] = SERVER
         return response
 
     def _audit(self, caller: Caller, role: str, subject: Address, action: str, request_id: str) -> None:
