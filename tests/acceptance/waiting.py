@@ -16,8 +16,9 @@ from tests.acceptance.server import Server, wait_until
 
 @dataclass
 class Watched:
-    """What one socket saw, with the seconds since it was opened."""
+    """What one socket saw, with the seconds since it was opened; `user` is whose it is."""
 
+    user: str = ""
     frames: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     closed: tuple[float, int] | None = None
 
@@ -67,8 +68,9 @@ class Waiting:
             if greets:
                 device = {"deviceId": str(uuid.uuid4())}
                 async with session.post(f"{self.server.url}/api/v1/auth/guest", json=device) as answer:
-                    token = (await answer.json())["accessToken"]
-                await socket.send_json({"type": "auth", "auth": f"Bearer {token}"})
+                    tokens = await answer.json()
+                watched.user = tokens["userId"]
+                await socket.send_json({"type": "auth", "auth": f"Bearer {tokens['accessToken']}"})
             async for message in socket:
                 frame = json.loads(message.data)
                 watched.frames.append((time.monotonic() - began, frame))
