@@ -20,6 +20,7 @@ TOOLS = {
     "migrate": ("scripts.migrate:migrate", "Bring the database's schema up to date."),
     "admin": ("scripts.admin:app", "Administrators, roles, bans and keys."),
     "inspect": ("scripts.inspect.command:app", "Look at any actor, awake or asleep, now or in the past."),
+    "verify": ("scripts.verify.command:verify", "Prove on the data itself that nothing is lost, doubled or wrong."),
     "content": ("scripts.content_command:app", "Check and publish what designers write."),
     "fraud": ("scripts.fraud:app", "Cases of suspicious players: list, show, confirm, dismiss."),
     "dead-letters": ("scripts.dead_letters:app", "Messages that could not be delivered: list, show, replay, discard."),

@@ -1,0 +1,216 @@
+"""K9: every message between actors was played once and as it was sent, or waits in the outbox or the dead letters."""
+
+from array import array
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+from actors.catalog import Catalog
+from actors.content import Content
+from actors.core import SYSTEM, Command, Event, Turn, pack_fields
+from schemas.address import Address
+from schemas.messages import unpack
+from schemas.problems import Refusal
+from scripts.inspect.reading import Reader
+from scripts.terminal import Failed
+from scripts.verify.past import Past
+from scripts.verify.recall import RECALLED
+from scripts.verify.report import Report
+from scripts.verify.snapshot import Snapshot
+from scripts.verify.watcher import Waiting, Watcher
+
+BUCKETS = 1 << 16
+LOOKED_INTO_MAX = 2_000
+"""Buckets that a second reading looks into; more are wrong only when much is."""
+_ALL_BITS = (1 << 64) - 1
+
+PLAYED = "played"
+
+_TWICE = "What it carried counts twice. Take one effect back by a trusted command; report how it came about."
+_LOST = "What it carried is in nobody's hands. Send it again by a trusted command; report how it came about."
+_STILL = {
+    "outbox": "Its receiver drops it when it comes again; if the row stays, look at the log of the receiver's host.",
+    "dead letters": "Do not replay it: `greenroom dead-letters discard ID --because 'was played'`.",
+    "given up": "An operator gave it up though it had been played; nothing is lost.",
+}
+_FORGED = "A row was added or changed by hand, or the sender's turn is gone. Compare with a backup."
+
+
+class Found(NamedTuple):
+    """Where a message was found."""
+
+    where: str
+    to: Address
+    name: str
+    fields: Any
+    version: int
+
+
+class Tells(Watcher):
+    """Sums over hashes of what was sent and of what was found say, in memory that does not grow, whether all is well.
+
+    Buckets whose sums differ are told to a second watcher of this class, which keeps their messages and compares them
+    one by one: `narrow` is the set of those buckets.
+    """
+
+    def __init__(
+        self, report: Report, catalog: Catalog, content: Content, narrow: frozenset[int] | None = None
+    ) -> None:
+        super().__init__(report)
+        self._catalog = catalog
+        self._content = content
+        self._narrow = narrow
+        self._sums = array("Q", bytes(8 * BUCKETS))
+        self._sent: dict[str, tuple[Address, str, Any]] = {}
+        self._found: dict[str, list[Found]] = defaultdict(list)
+        self._unsure: set[tuple[Address, int]] = set()
+        self._count = 0
+        self._waiting: dict[str, int] = defaultdict(int)
+
+    @property
+    def wrong(self) -> frozenset[int]:
+        """The buckets whose messages must be looked at one by one."""
+        wrong = [bucket for bucket, rest in enumerate(self._sums) if rest]
+        return frozenset(wrong[:LOOKED_INTO_MAX])
+
+    @property
+    def wrong_count(self) -> int:
+        return sum(1 for rest in self._sums if rest)
+
+    # -- what is seen ---------------------------------------------------------------------------------------------
+
+    def waits(self, message: Waiting) -> None:
+        self._waiting[message.where] += 1
+        command = self._command(message)
+        packed = None if command is None else pack_fields(command)
+        self._find(message.op, Found(message.where, message.to, message.name, packed, 0))
+
+    def _command(self, message: Waiting) -> Command[Any] | None:
+        kind = self._catalog.kinds.get(message.to.kind)
+        found = kind.commands.get(message.name) if kind else None
+        if found is None or (message.to.kind, message.name) not in RECALLED:
+            return None
+        try:
+            return found.model_validate(message.fields, strict=False)
+        except ValueError:
+            return None
+
+    def turn(self, past: Past) -> None:
+        address = past.address
+        if past.is_parcel:
+            for part in past.parts:
+                packed = None if part.command is None else pack_fields(part.command)
+                self._find(part.op, Found(PLAYED, address, part.name, packed, past.version))
+        if not past.certain:
+            if self._narrow is not None:
+                self._unsure.add((address, past.version))
+            return
+        for op, tell in past.tells:
+            name = tell.command.wire_name
+            packed = pack_fields(tell.command) if (tell.to.kind, name) in RECALLED else None
+            self._count += 1
+            bucket = self._bucket(op)
+            if self._narrow is None:
+                self._sums[bucket] = (self._sums[bucket] + hash((op, tell.to, name, packed))) & _ALL_BITS
+            elif bucket in self._narrow:
+                self._sent[op] = (tell.to, name, packed)
+
+    def _find(self, op: str, found: Found) -> None:
+        bucket = self._bucket(op)
+        if self._narrow is None:
+            known = hash((op, found.to, found.name, found.fields))
+            self._sums[bucket] = (self._sums[bucket] - known) & _ALL_BITS
+        elif bucket in self._narrow:
+            self._found[op].append(found)
+
+    @staticmethod
+    def _bucket(op: str) -> int:
+        return hash(op) % BUCKETS
+
+    async def end(self, snapshot: Snapshot) -> None:
+        if self._narrow is None:
+            waiting = ", ".join(f"{count:,} in {where}" for where, count in sorted(self._waiting.items()))
+            self.report.judged("K9", self._count, "messages" + (f"; {waiting}" if waiting else ""))
+            return
+        silent = 0
+        for op, (to, name, packed) in self._sent.items():
+            places = self._found.pop(op, [])
+            if not places:
+                silent += not await self._lost(snapshot, op, to, name, packed)
+            for found in places:
+                if (found.to, found.name) != (to, name) or not _same(found.fields, packed):
+                    what = f"message {op} to {to} ({name}) is {_somewhere(found)} as another than was sent"
+                    self.report.found("K9", found.to, what, _FORGED)
+            self._once(op, places)
+        await self._nobodys(snapshot)
+        if silent:
+            why = f"{silent:,} assessments that came late leave no trace when they find nothing"
+            self.report.not_judged("K9", why)
+
+    # -- message by message ---------------------------------------------------------------------------------------
+
+    def _once(self, op: str, places: list[Found]) -> None:
+        played = [found for found in places if found.where == PLAYED]
+        if len(played) > 1:
+            versions = " and ".join(str(found.version) for found in played)
+            what = f"message {op} ({played[0].name}) was played {len(played)} times, in the turns at {versions}"
+            self.report.found("K9", played[0].to, what, _TWICE)
+        waiting = [found for found in places if found.where != PLAYED]
+        if played and waiting:
+            where = waiting[0].where
+            what = f"message {op} ({played[0].name}) was played at version {played[0].version}, and is in {where}"
+            self.report.found("K9", played[0].to, what, _STILL[where])
+        elif len(waiting) > 1:
+            where = " and in ".join(sorted(found.where for found in waiting))
+            what = f"message {op} ({waiting[0].name}) is in {where} at once"
+            self.report.found("K9", waiting[0].to, what, _TWICE)
+
+    async def _lost(self, snapshot: Snapshot, op: str, to: Address, name: str, packed: Any) -> bool:
+        """Whether it can be judged at all where a message went that nobody knows of. One without effect leaves no
+        trace: that is right when it would have none now either."""
+        if packed is None:
+            return False
+        command = self._catalog.kind(to.kind).command(name).model_validate(unpack(packed))
+        try:
+            actor = (await Reader(snapshot).now([to]))[to].actor
+            turn = Turn(SYSTEM, snapshot.now_ms, self._content, op, key=to.key)
+            effects = list(command.decide(actor, turn)) if command.creates or actor.exists() else [None]
+            if not any(effect is None or isinstance(effect, Event) for effect in effects):
+                return True
+        except (Failed, Refusal):
+            pass  # it would not be refused in silence either
+        sender = op.rsplit("/", 2)[0]
+        what = f"message {op} ({name}) to {to} was sent, and is neither played, nor in the outbox or the dead letters"
+        self.report.found("K9", sender, what, _LOST)
+        return True
+
+    async def _nobodys(self, snapshot: Snapshot) -> None:
+        """What was found, and no turn is known to have sent."""
+        unsure = 0
+        for op, places in self._found.items():
+            self._once(op, places)
+            sender, _, rest = op.rpartition("/")[0].rpartition("/")
+            try:
+                address, version = Address.parse(sender), int(rest)
+            except ValueError:
+                what = f"message {op} is {_somewhere(places[0])}, which is no message of an actor"
+                self.report.found("K9", places[0].to, what, _FORGED)
+                continue
+            if (address, version) in self._unsure:
+                unsure += 1
+            elif address.kind in self._catalog.kinds:
+                turn = await Reader(snapshot).turns(address, version - 1, 1)
+                there = bool(turn) and turn[0]["version"] == version
+                why = "whose turn does not send it" if there else "which has no such turn"
+                what = f"message {op} ({places[0].name}) is {_somewhere(places[0])}; its sender is {address}, {why}"
+                self.report.found("K9", places[0].to, what, _FORGED)
+        if unsure:
+            self.report.not_judged("K9", f"{unsure:,} messages of turns that do not follow from today's rules")
+
+
+def _somewhere(found: Found) -> str:
+    return f"played at version {found.version}" if found.where == PLAYED else f"in {found.where}"
+
+
+def _same(found: bytes | None, sent: bytes | None) -> bool:
+    """Whether the fields are equal, as far as they are known."""
+    return found is None or sent is None or found == sent or bool(unpack(found) == unpack(sent))
