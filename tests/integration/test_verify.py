@@ -1,0 +1,285 @@
+"""`greenroom verify` finds every corruption that is planted in a real journal, and nothing in one that is whole."""
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import pytest_asyncio
+
+from actors.runtime.database import Connection
+from schemas.address import player
+from schemas.messages import pack, unpack
+from scripts.verify.report import Report
+from tests.harness import Greenroom, Servers
+from tests.integration.played import (
+    CUP,
+    DAILY,
+    MAIN,
+    TEAMS,
+    again,
+    forget_checkpoint,
+    insert,
+    newest,
+    play,
+    remove_turn,
+    rewrite,
+    tampered,
+    verified,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ANN, BEA, CLEO = player("ann"), player("bea"), player("cleo")
+AWARDED, PLACED, CHANGED = '%["score_awarded"%"board":"main"%', '%["placed"%', '%["wallet_changed"%'
+Corruption = Callable[[Connection], Awaitable[None]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def greenroom(servers: Servers) -> AsyncIterator[Greenroom]:
+    async with Greenroom(servers, tell_attempts_max=2) as greenroom:
+        await play(greenroom)
+        await greenroom.stop_host(greenroom.homes[0])
+        yield greenroom
+
+
+def breaches(report: Report) -> set[tuple[str, str]]:
+    """Each invariant that is broken, with the actor."""
+    return {(one.invariant, one.actor) for one in report.findings}
+
+
+async def test_a_world_that_is_whole_gives_no_finding(greenroom: Greenroom) -> None:
+    async with greenroom.database.transaction() as connection:
+        report = await verified(connection, strict=True)
+    assert report.findings == []
+    assert report.remarks == []
+    assert set(report.looked) == {"K1", "K4", "K5", "K6", "K8", "K9", "K14", "P8"}
+    assert "1 in dead letters" in report.looked["K9"]
+
+
+# -- histories (K4) and what they come to (K5) ------------------------------------------------------------------------
+
+
+async def gap(connection: Connection) -> None:
+    await remove_turn(connection, await newest(connection, ANN, '%"points":4%'))
+
+
+async def two_writers_in_one_turn(connection: Connection) -> None:
+    long = await newest(connection, CUP, '%["part_closed"%["period_rewarded"%')
+    assert long["length"] == 2
+    await insert(connection, {**long, "version": long["version"] + 1, "length": 1, "op": "zombie", "events": []})
+
+
+async def unknown_run(connection: Connection) -> None:
+    await rewrite(connection, await newest(connection, BEA), lambda turn: turn.update(run=4711))
+
+
+async def run_without_a_lease(connection: Connection) -> None:
+    await connection.execute("UPDATE host SET retired = true, lease = lease - interval '1 day'")
+
+
+async def wrong_length(connection: Connection) -> None:
+    await rewrite(connection, await newest(connection, BEA), lambda turn: turn["events"].append(turn["events"][0]))
+
+
+async def unknown_event(connection: Connection) -> None:
+    await rewrite(connection, await newest(connection, BEA), lambda turn: turn["events"][0].__setitem__(0, "exploded"))
+
+
+async def no_unique_ops(connection: Connection) -> None:
+    await connection.execute("ALTER TABLE journal DROP CONSTRAINT journal_op")
+
+
+async def corrupt_checkpoint(connection: Connection) -> None:
+    sql = "UPDATE checkpoint SET state = set_byte(state, 9, get_byte(state, 9) # 1) WHERE kind = $1 AND key = $2"
+    assert await connection.execute(sql, *ANN) == "UPDATE 1"
+
+
+async def checkpoint_of_another_state(connection: Connection) -> None:
+    state = unpack(await connection.fetch_value("SELECT state FROM checkpoint WHERE kind = $1 AND key = $2", *ANN))
+    state["wallet"]["gold"] += 1
+    packed = pack(state)
+    sql = "UPDATE checkpoint SET state = $3, checksum = $4 WHERE kind = $1 AND key = $2"
+    await connection.execute(sql, *ANN, packed, hashlib.blake2b(packed, digest_size=16).digest())
+
+
+async def checkpoint_ahead_of_the_journal(connection: Connection) -> None:
+    await connection.execute("UPDATE checkpoint SET version = version + 1 WHERE kind = $1 AND key = $2", *ANN)
+
+
+async def checkpoint_within_a_turn(connection: Connection) -> None:
+    long = await newest(connection, CUP, '%["part_closed"%["period_rewarded"%')
+    sql = "UPDATE checkpoint SET version = $3 WHERE kind = $1 AND key = $2"
+    assert await connection.execute(sql, *CUP, long["version"]) == "UPDATE 1"
+
+
+async def checkpoint_without_a_history(connection: Connection) -> None:
+    await connection.execute("UPDATE checkpoint SET key = 'annabel' WHERE kind = $1 AND key = $2", *ANN)
+
+
+async def lost_incident(connection: Connection) -> None:
+    await connection.execute("DELETE FROM incident WHERE player = 'cleo'")
+
+
+HISTORIES: list[tuple[Corruption, str, object]] = [
+    (gap, "K4", ANN),
+    (two_writers_in_one_turn, "K4", CUP),
+    (unknown_run, "K4", BEA),
+    (run_without_a_lease, "K4", ANN),
+    (wrong_length, "K4", BEA),
+    (unknown_event, "K4", BEA),
+    (no_unique_ops, "K4", "journal"),
+    (corrupt_checkpoint, "K5", ANN),
+    (checkpoint_of_another_state, "K5", ANN),
+    (checkpoint_ahead_of_the_journal, "K5", ANN),
+    (checkpoint_within_a_turn, "K5", CUP),
+    (checkpoint_without_a_history, "K5", "player:annabel"),
+    (lost_incident, "K5", "fraud:0"),
+]
+
+
+# -- sums (K6, K8) and tokens (K14) -----------------------------------------------------------------------------------
+
+
+async def changed_event_amount(connection: Connection) -> None:
+    turn = await newest(connection, ANN, AWARDED)
+    await rewrite(connection, turn, lambda turn: turn["events"][0][1].update(points=70))
+
+
+async def turn_doubled_under_another_op(connection: Connection) -> None:
+    await again(connection, await newest(connection, BEA, AWARDED), "another-op")
+
+
+async def missing_board_entry(connection: Connection) -> None:
+    turn = await newest(connection, TEAMS, '%"subject":"reds"%')
+    await rewrite(connection, turn, lambda turn: turn["events"][-1][1].update(subject="greens"))
+
+
+async def wrong_wallet_sum(connection: Connection) -> None:
+    turn = await newest(connection, ANN, '%"a hat"%')
+    await rewrite(connection, turn, lambda turn: turn["events"][0][1].update(change=-3))
+
+
+async def wrong_credit_with_a_right_balance(connection: Connection) -> None:
+    turn = await newest(connection, ANN, "%cup, rank%")
+    credited = next(fields for name, fields in turn["events"] if name == "wallet_changed")
+    credited.update(change=credited["change"] + 5, balance=credited["balance"] + 5)
+    await rewrite(connection, turn, lambda turn: None)
+
+
+async def token_used_twice(connection: Connection) -> None:
+    await again(connection, await newest(connection, CLEO, '%["action_completed"%'), "another-op")
+
+
+async def token_of_nobody(connection: Connection) -> None:
+    started = await newest(connection, CLEO, '%["action_started"%')
+    await rewrite(connection, started, lambda turn: turn["events"][0][1].update(id="another"))
+
+
+async def score_beyond_its_bound(connection: Connection) -> None:
+    turn = await newest(connection, BEA, AWARDED)
+    await rewrite(connection, turn, lambda turn: turn["events"][0][1].update(scores={"main": 2**53}))
+
+
+SUMS: list[tuple[Corruption, str, object]] = [
+    (changed_event_amount, "K8", ANN),
+    (changed_event_amount, "K8", MAIN),
+    (turn_doubled_under_another_op, "K8", BEA),
+    (missing_board_entry, "K8", TEAMS),
+    (wrong_wallet_sum, "K6", ANN),
+    (wrong_credit_with_a_right_balance, "K6", "currency gold"),
+    (token_used_twice, "K14", CLEO),
+    (token_of_nobody, "K14", CLEO),
+    (score_beyond_its_bound, "P8", BEA),
+]
+
+
+# -- messages (K9) and accounts (K1) ----------------------------------------------------------------------------------
+
+
+async def lost_outbox_row(connection: Connection) -> None:
+    """What the database would be if the row had gone before its parcel was played."""
+    await remove_turn(connection, await newest(connection, MAIN, PLACED))
+    await forget_checkpoint(connection, MAIN)
+
+
+async def doubled_placement(connection: Connection) -> None:
+    await again(connection, await newest(connection, MAIN, PLACED), "parcel:1:999999")
+
+
+async def placement_that_nobody_sent(connection: Connection) -> None:
+    turn = await newest(connection, MAIN, PLACED)
+    turn["turn"]["tells"] = [[f"player:ann/1/{number}", name] for number, (_, name) in enumerate(turn["turn"]["tells"])]
+    await again(connection, turn, "parcel:1:999999")
+
+
+async def changed_placement(connection: Connection) -> None:
+    turn = await newest(connection, DAILY, PLACED)
+    await rewrite(connection, turn, lambda turn: turn["events"][-1][1].update(points=1_000))
+
+
+async def dead_letter_of_a_played_message(connection: Connection) -> None:
+    turn = await newest(connection, MAIN, PLACED)
+    sql = """
+        INSERT INTO dead_letter (id, kind, key, tell, reason, attempts)
+        VALUES ($1, $2, $3, jsonb_build_array($1::text, 'place', '{}'::jsonb), 'closed', 6)
+    """
+    await connection.execute(sql, turn["turn"]["tells"][0][0], *MAIN)
+
+
+async def outbox_row_of_a_played_message(connection: Connection) -> None:
+    turn = await newest(connection, MAIN, PLACED)
+    sql = """
+        INSERT INTO outbox (id, slot, kind, key, tells)
+        VALUES ('parcel:1:999999', 0, $2, $3, json_build_array(json_build_array($1::text, 'place', '{}'::json)))
+    """
+    await connection.execute(sql, turn["turn"]["tells"][0][0], *MAIN)
+
+
+async def lost_dead_letter(connection: Connection) -> None:
+    assert await connection.execute("DELETE FROM dead_letter") == "DELETE 1"
+
+
+async def lost_reward(connection: Connection) -> None:
+    await remove_turn(connection, await newest(connection, ANN, "%cup, rank%"))
+    await forget_checkpoint(connection, ANN)
+
+
+async def lost_reminder(connection: Connection) -> None:
+    assert await connection.execute("DELETE FROM reminder WHERE kind = $1 AND key = $2", *DAILY) == "DELETE 1"
+
+
+async def account_without_its_player(connection: Connection) -> None:
+    await connection.execute("DELETE FROM journal WHERE kind = $1 AND key = $2", *BEA)
+    await forget_checkpoint(connection, BEA)
+
+
+MESSAGES: list[tuple[Corruption, str, object]] = [
+    (lost_outbox_row, "K9", CLEO),
+    (lost_outbox_row, "K8", MAIN),
+    (doubled_placement, "K9", MAIN),
+    (doubled_placement, "K8", MAIN),
+    (placement_that_nobody_sent, "K9", MAIN),
+    (changed_placement, "K9", DAILY),
+    (dead_letter_of_a_played_message, "K9", MAIN),
+    (outbox_row_of_a_played_message, "K9", MAIN),
+    (lost_dead_letter, "K9", "fraud:0"),
+    (lost_reward, "K9", CUP),
+    (lost_reminder, "K9", DAILY),
+    (account_without_its_player, "K1", BEA),
+]
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "invariant", "actor"),
+    [pytest.param(*case, id=f"{case[0].__name__}-{case[1]}-{case[2]}") for case in (*HISTORIES, *SUMS, *MESSAGES)],
+)
+async def test_what_is_wrong_is_found_and_named(
+    greenroom: Greenroom, corrupt: Corruption, invariant: str, actor: object
+) -> None:
+    async with tampered(greenroom) as connection:
+        await corrupt(connection)
+        report = await verified(connection)
+    assert (invariant, str(actor)) in breaches(report), report.findings
+    assert not report.ok
+    assert report.verdict(invariant) == "broken"
+    assert all(one.todo for one in report.findings)
