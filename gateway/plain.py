@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from gateway.accounts import routes
+from gateway.accounts import mfa_routes, routes
 from schemas.shape import Shape
 
 API = "/api/v1"
@@ -28,6 +28,16 @@ ROWS: tuple[Plain, ...] = (
     Plain("POST", f"{API}/auth/logout", "End this session.", role="player"),
     Plain("POST", f"{API}/auth/logout-all", "End all sessions of the user.", role="player"),
     Plain("GET", f"{API}/auth/sessions", "Where the user is logged in.", role="player"),
+    Plain("GET", f"{API}/auth/mfa", "Which second factors the account has.", role="player"),
+    Plain("POST", f"{API}/auth/mfa/verify", "Complete a login with a code.", mfa_routes.Verify),
+    Plain("POST", f"{API}/auth/mfa/totp/enrol", "Begin with an app.", mfa_routes.EnrolTotp, role="player"),
+    Plain("POST", f"{API}/auth/mfa/totp/confirm", "Turn it on by its code.", mfa_routes.Confirm, role="player"),
+    Plain("POST", f"{API}/auth/mfa/email/enrol", "Begin with mail.", mfa_routes.EnrolEmail, role="player"),
+    Plain("POST", f"{API}/auth/mfa/email/confirm", "Turn it on by its code.", mfa_routes.Confirm, role="player"),
+    Plain("POST", f"{API}/auth/mfa/email/send", "Mail a code, for a login or a change.", mfa_routes.SendCode),
+    Plain("POST", f"{API}/auth/mfa/recovery-codes", "Ten new ones.", mfa_routes.Confirm, role="player"),
+    Plain("POST", f"{API}/auth/mfa/disable", "Turn it off by a code.", mfa_routes.Disable, role="player"),
+    Plain("POST", f"{API}/admin/users/{{id}}/mfa/reset", "Turn it off for them.", mfa_routes.ResetMfa, role="admin"),
     Plain("POST", f"{API}/players/provision", "Make players by external id.", routes.Provision, role="server"),
     Plain("POST", f"{API}/moderation/users/{{id}}/ban", "Ban an account.", routes.Ban, role="moderator"),
     Plain("POST", f"{API}/moderation/users/{{id}}/suspend", "Suspend an account.", routes.Suspend, role="moderator"),

@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="browser origins (comma-separated) that may connect besides the server's own"
     )
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="mail server: smtp://user:password@host:587 (STARTTLS) or smtps://; without one mail is logged",
+    )
+    mail_from: str = Field("greenroom@localhost", description="sender of the mail to players")
     fraud_fail_closed: bool = Field(False, description="refuse an action when its fraud detector does not answer")
 
     # Processes
@@ -107,6 +112,14 @@ class Settings(BaseSettings):
         parts = urlsplit(f"//{value}")
         if parts.port is None or not parts.hostname or parts.path or parts.username is not None:
             raise ValueError("must be host:port, for example 127.0.0.1:7777 or [::1]:7777")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        parts = urlsplit(value.get_secret_value()) if value is not None else None
+        if parts is not None and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
+            raise ValueError("must be smtp://host:port or smtps://host:port, with user:password@ where needed")
         return value
 
     @field_validator("data", "content")

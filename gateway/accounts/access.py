@@ -1,33 +1,33 @@
 """Access: what the gateway asks about users, and everything that can be done with an account."""
 
 import asyncio
-import hashlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import structlog
 from pydantic import SecretStr
 
-from actors.catalog import Catalog
-from actors.core import Command
 from actors.runtime.bus import Bus
 from actors.runtime.database import Database, Refused, Row, UniqueConflict
 from actors.runtime.router import Router
 from actors.times import rfc3339
-from gateway.accounts import names, store, tokens
+from gateway.accounts import mfa_store, names, store, tokens
 from gateway.accounts.audit import Audit
 from gateway.accounts.first import secret
 from gateway.accounts.limits import Failures, counters
+from gateway.accounts.mfa import DAY_S, Challenge, SecondFactor, Whence
+from gateway.accounts.oversight import Oversight
 from gateway.accounts.passwords import Passwords
-from gateway.accounts.sessions import UNPRIVILEGED, Account, Identity, OnRevoked, Sessions
-from schemas.address import player
-from schemas.messages import SYSTEM
+from gateway.accounts.players import Players
+from gateway.accounts.sessions import Account, Identity, OnRevoked, Sessions
+from gateway.mail import Mail
 from schemas.problems import Refusal
 from schemas.settings import Settings
 
-PLAYER_WITHIN_S = 5.0
 SWEEP_S = 3600.0
+FRESH_S = 600
+"""How long after a login its session may change how the account is entered, without giving the password again."""
 
 _TAKEN = {
     "account_name_folded": ("username_taken", "This username is taken, or looks like one that is."),
@@ -53,6 +53,13 @@ class Tokens(NamedTuple):
     refresh: str
 
 
+class Entry(NamedTuple):
+    """How a login ends: with tokens, or with the question for a second factor; and whose account it is."""
+
+    given: Tokens | Challenge
+    user: dict[str, Any]
+
+
 class Access:
     """One gateway's view of accounts. Postgres is the truth; nothing here is lost with the process."""
 
@@ -64,8 +71,9 @@ class Access:
         self.audit = Audit(database)
         self._failures = Failures(bus, self.sessions.now_ms)
         self._database = database
-        self._router = router
-        self._player_create: type[Command[Any]] | None = None
+        self._players = Players(database, router)
+        self.oversight = Oversight(database, self.sessions, self._players)
+        self.mfa = SecondFactor(database, Mail(settings), self._failures, self.sessions.now_ms)
         self._refresh_tokens = tokens.RefreshTokens(b"")
         self._life: asyncio.Task[None] | None = None
         self.on_opened: list[Callable[[str, str, str], None]] = []
@@ -80,7 +88,8 @@ class Access:
         """Make keys at the first start, read what is needed, and keep it true from now on."""
         await tokens.ensure_key(self._database)
         self._refresh_tokens = tokens.RefreshTokens(await secret(self._database, "refresh", 32))
-        self._player_create = Catalog().kind("player").command("create")
+        self._players.open()
+        await self.mfa.open()
         await self.sessions.open()
         self._life = asyncio.create_task(self._live(), name="access")
 
@@ -115,7 +124,7 @@ class Access:
         identity = await self.sessions.authenticate(bearer)
         account = identity.session.account
         if not account.player_made:
-            await self._make(account)
+            await self._players.make(account)
         return identity
 
     def jwks(self) -> dict[str, Any]:
@@ -134,31 +143,33 @@ class Access:
             raise _taken(conflict) from None
         return await self._open_session(Account(user_id, username, ("player",), player_made=False), origin)
 
-    async def login(self, name: str, password: SecretStr, origin: Origin) -> tuple[Tokens, dict[str, Any]]:
-        """Tokens and the account, by username or e-mail address. Wrong passwords and unknown users look the same."""
+    async def login(self, name: str, password: SecretStr, origin: Origin) -> Entry:
+        """Lets in by username or e-mail address. Wrong passwords and unknown users look the same."""
         by_name = "@" not in name
         folded = names.folded(name) if by_name else name.lower()
         find = store.account_by_name if by_name else store.account_by_email
         row = await find(self._database, folded)
-        key = row["id"] if row is not None else f"? {folded}"
-        known = await store.is_known_address(self._database, key, origin.address)
-        counted = counters(key, origin.address, known=known)
-        await self._failures.check(counted)
-
-        stored = row["password"] if row is not None else None
-        # Checked again when the turn has come: of many guesses at once only the allowed ones are looked at.
-        if not await self.passwords.verify(password, stored, lambda: self._failures.check(counted)):
-            await self._failures.add(counted)
-            raise Refusal("CREDENTIALS_INVALID")
+        await self._check_password(row, f"? {folded}", password, origin)
         assert row is not None  # noqa: S101 - nothing matches an account that is not there
-        account = _account(row)
-        if barred := account.barred(self.sessions.now_ms()):
+        if barred := _account(row).barred(self.sessions.now_ms()):
             raise barred
         if self.passwords.is_outdated(row["password"]):
             await store.set_password(self._database, row["id"], row["password"], await self.passwords.hash(password))
-        return await self._open_session(account, origin), self._described(row)
+        return await self._let_in(row, origin)
 
-    async def guest(self, device_id: str, origin: Origin) -> Tokens:
+    async def verify(self, mfa_token: str, code: str, origin: Origin) -> Entry:
+        """Lets in whose login waited for this code."""
+        waiting = await self.mfa.waiting(mfa_token)
+        row = await store.account_by_id(self._database, waiting["user_id"])
+        if row is None:
+            raise Refusal("MFA_TOKEN_INVALID")
+        account = _account(row)
+        if barred := account.barred(self.sessions.now_ms()):
+            raise barred
+        await self.mfa.complete(mfa_token, account.user_id, code, await self.whence(account.user_id, origin))
+        return Entry(await self._open_session(account, origin, waiting["device"]), self._described(row))
+
+    async def guest(self, device_id: str, origin: Origin) -> Entry:
         """The player of this device; a new one at the first time."""
         device = tokens.fingerprint(f"device:{device_id}")
         fresh = str(uuid.uuid4())
@@ -166,10 +177,9 @@ class Access:
         row = await store.account_by_id(self._database, user_id)
         if row is None:
             raise Refusal("UNAVAILABLE", retry_after_s=1)
-        account = _account(row)
-        if barred := account.barred(self.sessions.now_ms()):
+        if barred := _account(row).barred(self.sessions.now_ms()):
             raise barred
-        return await self._open_session(account, origin, device.hex())
+        return await self._let_in(row, origin, device.hex())
 
     async def upgrade(
         self, identity: Identity, username: str, password: SecretStr, email: str | None
@@ -186,7 +196,7 @@ class Access:
         account = identity.session.account
         account.display_name, account.player_made = username, False
         self.sessions.tell_others()
-        await self._make(account)
+        await self._players.make(account)
         row = await store.account_by_id(self._database, user_id)
         return self._described(row) if row is not None else {}
 
@@ -233,64 +243,54 @@ class Access:
             for row in await store.sessions_of(self._database, identity.user_id)
         ]
 
-    # What the privileged do
+    # Who is it really
 
-    async def provision(
-        self, by: Identity, role: str, items: Sequence[tuple[str, str]], request_id: str
-    ) -> list[dict[str, Any]]:
-        """Players by external id and display name, made where they are not there yet; in the order of the items."""
-        async with self._database.transaction() as connection:
-            rows, made = await store.add_provisioned(connection, *([part[at] for part in items] for at in (0, 1)))
-            details = {"items": len(items), "created": len(made)}
-            await store.add_audit(connection, by.user_id, role, "provision", "players", details, request_id)
-        waiting = [row for row in rows if not row["player_made"]]
-        replies = await asyncio.gather(*(self._create(row["id"], row["display_name"]) for row in waiting))
-        acknowledged = [row["id"] for row, done in zip(waiting, replies, strict=True) if done]
-        await store.players_made(self._database, acknowledged)
-        if len(acknowledged) < len(waiting):
-            raise Refusal("UNAVAILABLE", "Not all players could be made yet; send the same again.", retry_after_s=1)
-        by_external = {row["external_id"]: row["id"] for row in rows}
-        answer = []
-        for external_id, _ in items:
-            user_id = by_external[external_id]
-            answer.append({"externalId": external_id, "userId": user_id, "created": user_id in made})
-            made.discard(user_id)
-        return answer
+    async def whence(self, user_id: str, origin: Origin) -> Whence:
+        """The origin, and whether the account has come in from there before."""
+        return Whence(origin.address, await store.is_known_address(self._database, user_id, origin.address))
 
-    async def sanction(
-        self, by: Identity, role: str, user_id: str, standing: str, until: int | None, reason: str, request_id: str
-    ) -> None:
-        """Ban (`banned`), suspend (`suspended`) or reinstate (`clear`) an account."""
-        target = await store.account_by_id(self._database, user_id)
-        if target is None:
-            raise Refusal("player_unknown")
-        if standing != "clear" and tuple(target["roles"]) != UNPRIVILEGED and "admin" not in by.roles:
-            raise Refusal("FORBIDDEN", "Only an admin may ban or suspend an account with a privileged role.")
-        action = {"banned": "ban", "suspended": "suspend", "clear": "reinstate"}[standing]
-        details = {"reason": reason, **({"until": rfc3339(until)} if until is not None else {})}
-        async with self._database.transaction() as connection:
-            await store.add_sanction(connection, user_id, standing, until, reason, by.user_id)
-            await store.add_audit(connection, by.user_id, role, action, user_id, details, request_id)
-        self.sessions.tell_others("sanctions")
+    async def confirmed(self, identity: Identity, password: SecretStr | None, origin: Origin) -> Row:
+        """The account of who gave its password, or logged in just now; refused as `fresh_login_needed`.
 
-    async def set_role(self, by: Identity, user_id: str, role: str, grant: bool, request_id: str) -> list[str]:
-        """Grant or take back a role; all roles after that."""
-        if user_id == by.user_id and role == "admin" and not grant:
-            raise Refusal("own_admin_role", "Another admin has to take back your admin role.")
-        async with self._database.transaction() as connection:
-            roles = await store.set_role(connection, user_id, role, grant)
-            if roles is None:
-                raise Refusal("player_unknown")
-            details = {"role": role, "grant": grant}
-            await store.add_audit(connection, by.user_id, "admin", "set_role", user_id, details, request_id)
-        self.sessions.tell_others()
-        return roles
+        With a second factor the password alone is not enough: who has it could add another factor, and come in by it.
+        """
+        row = await store.account_by_id(self._database, identity.user_id)
+        if row is None:
+            raise Refusal("UNAUTHENTICATED")
+        if await store.is_fresh_session(self._database, identity.session_id, FRESH_S):
+            return row
+        if password is None or row["factors"]:
+            raise Refusal("fresh_login_needed", "This session is too old for that; log in again.")
+        await self._check_password(row, "", password, origin, wrong=403)
+        return row
 
     # Parts
 
+    async def _check_password(
+        self, row: Row | None, unknown: str, password: SecretStr, origin: Origin, *, wrong: int = 401
+    ) -> None:
+        """Refused as CREDENTIALS_INVALID, in the same time with and without an account."""
+        key = row["id"] if row is not None else unknown
+        known = await store.is_known_address(self._database, key, origin.address)
+        counted = counters(key, origin.address, known=known)
+        await self._failures.check(counted)
+        stored = row["password"] if row is not None else None
+        # Checked again when the turn has come: of many guesses at once only the allowed ones are looked at.
+        if not await self.passwords.verify(password, stored, lambda: self._failures.check(counted)):
+            await self._failures.add(counted)
+            raise Refusal("CREDENTIALS_INVALID", status=wrong)
+
+    async def _let_in(self, row: Row, origin: Origin, device: str = "") -> Entry:
+        """Whoever came with the first factor: to a session, or to the second one."""
+        user = self._described(row)
+        if row["factors"]:
+            whence = await self.whence(row["id"], origin)
+            return Entry(await self.mfa.challenge(row["id"], row["factors"], whence, device), user)
+        return Entry(await self._open_session(_account(row), origin, device), user)
+
     async def _open_session(self, account: Account, origin: Origin, device: str = "") -> Tokens:
         if not account.player_made:
-            await self._make(account)
+            await self._players.make(account)
         session_id = str(uuid.uuid4())
         refresh = self._refresh_tokens.make(session_id)
         await store.open_session(
@@ -309,27 +309,6 @@ class Access:
         await store.revoke_session(self._database, session_id, reason)
         self.sessions.end(user_id, [session_id])
 
-    async def _make(self, account: Account) -> None:
-        """Make the player of an account, once. When that is not possible now, the next request tries again."""
-        if await self._create(account.user_id, account.display_name):
-            await store.players_made(self._database, [account.user_id])
-            account.player_made = True
-
-    async def _create(self, user_id: str, name: str) -> bool:
-        """Whether the player is there and has this name. The command is idempotent, under one op for each name."""
-        if self._player_create is None:
-            return False
-        command = self._player_create.model_validate({"name": name})
-        op = f"create:{user_id}:{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
-        try:
-            async with asyncio.timeout(PLAYER_WITHIN_S):
-                reply = await self._router.command(player(user_id), command, SYSTEM, op=op)
-        except TimeoutError:
-            return False
-        if reply.status != 200:
-            log.warning("player_not_made", user_id=user_id, status=reply.status)
-        return reply.status == 200
-
     def _described(self, row: Row) -> dict[str, Any]:
         last_login_at = row["last_login_at"]
         return {
@@ -345,6 +324,7 @@ class Access:
         while True:
             try:
                 await store.forget_ended_sessions(self._database)
+                await mfa_store.forget_ended(self._database, DAY_S)
             except (Refusal, Refused) as trouble:
                 log.warning("sessions_not_swept", reason=type(trouble).__name__)
             await asyncio.sleep(SWEEP_S)

@@ -1,4 +1,4 @@
-"""Failed logins: how many each account and each address had lately, shared through Redis."""
+"""Failed logins and mails sent: how many each account and each address had lately, shared through Redis."""
 
 import hashlib
 import math
@@ -21,7 +21,7 @@ _IPV6_PREFIX = 64  # one customer has at least so much of IPv6
 
 
 class Counter:
-    """One count of failures: its name and how many are allowed in the window."""
+    """One count, of failures for example: its name and how many are allowed in the window."""
 
     __slots__ = ("allowed", "name")
 
@@ -60,7 +60,7 @@ class Failures:
         self._now_ms = now_ms
         self._memory: OrderedDict[str, deque[int]] = OrderedDict()
 
-    async def check(self, counted: list[Counter]) -> None:
+    async def check(self, counted: list[Counter], told: str = "Too many failed logins; wait a while.") -> None:
         """Refused as RATE_LIMITED when one of the counters is full."""
         now = self._now_ms()
         shared = await self._read(counted, now)
@@ -70,7 +70,7 @@ class Failures:
             times = max(here, there, sorted({*here, *there}), key=len)
             if len(times) >= counter.allowed:
                 wait_s = math.ceil((times[-counter.allowed] + _WINDOW_MS - now) / 1000)
-                raise Refusal("RATE_LIMITED", "Too many failed logins; wait a while.", retry_after_s=max(1, wait_s))
+                raise Refusal("RATE_LIMITED", told, retry_after_s=max(1, wait_s))
 
     async def add(self, counted: list[Counter]) -> None:
         """Count one failure."""

@@ -29,7 +29,7 @@ class Sql(Protocol):
 _ACCOUNT = f"""
 SELECT a.id, a.username, a.display_name, a.email, a.password, a.roles, a.player_made,
        {_MS.format("a.created_at")} AS created_at, {_MS.format("a.last_login_at")} AS last_login_at,
-       s.standing, s.until, s.reason
+       s.standing, s.until, s.reason, ARRAY(SELECT method FROM mfa_factor f WHERE f.user_id = a.id) AS factors
 FROM account a LEFT JOIN standing s ON s.user_id = a.id
 """  # noqa: S608 - composed of constants
 
@@ -162,6 +162,15 @@ async def session(sql: Sql, session_id: str) -> Row | None:
         WHERE c.id = $1
         """,
         session_id,
+    )
+
+
+async def is_fresh_session(sql: Sql, session_id: str, within_s: int) -> bool:
+    """Whether its user came in with a credential so recently."""
+    return bool(
+        await sql.fetch_value(
+            "SELECT created_at > now() - $2 * interval '1 second' FROM session WHERE id = $1", session_id, within_s
+        )
     )
 
 
