@@ -12,6 +12,7 @@ from rich.text import Text
 from schemas.problems import Refusal
 from scripts.connect import open_database, read_settings
 from scripts.terminal import FAILED, AsJson, Failed, Terminal, printable
+from scripts.verify.history import read_history
 from scripts.verify.report import BROKEN, HOLDS, INVARIANTS, UNJUDGED, Finding, Report
 from scripts.verify.snapshot import snapshot_of
 from scripts.verify.walk import Walk
@@ -74,11 +75,12 @@ def verify(
     terminal = Terminal(as_json=as_json)
 
     async def run() -> Report:
+        told = None if history is None else read_history(history)
         async with open_database(read_settings()) as database:
             try:
                 async with snapshot_of(database) as snapshot:
                     with Bar(await snapshot.turns_about(), visible=not as_json) as bar:
-                        return await Walk(snapshot, bar, strict=strict).run()
+                        return await Walk(snapshot, bar, history=told, strict=strict).run()
             except Refusal as refusal:
                 what = f"The database went away while it was read: {refusal.message}"
                 raise Failed(f"{what} Nothing was changed; run `greenroom verify` again.") from None

@@ -28,11 +28,13 @@ _DROP_CHECKPOINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HostRun:
     """A run of a host process; `until` is when its lease ended, in milliseconds, None while it has one."""
 
     until: int | None
+    zombie: bool = False
+    """Whether it was found to have written after that."""
 
 
 @dataclass(slots=True)
@@ -111,14 +113,14 @@ class Replay:
     def _written_by(self, row: Row) -> None:
         run = self._rules.runs.get(row["run"])
         if run is None:
-            self._report.found(
-                "K4", self.address, f"version {row['version']} names run {row['run']}, which no host ever had", _RESTORE
-            )
-        elif run.until is not None and row["at"] > run.until + LEASE_SLACK_MS:
+            what = f"version {row['version']} names run {row['run']}, which no host ever had"
+            self._report.found("K4", self.address, what, _RESTORE)
+        elif run.until is not None and row["at"] > run.until + LEASE_SLACK_MS and not run.zombie:
+            run.zombie = True
             late_s = (row["at"] - run.until) // 1000
             what = f"version {row['version']} was written {late_s} s after run {row['run']} had lost its lease"
             todo = "A host that was given up went on writing: end that process, and look at its log and clock."
-            self._report.found("K4", self.address, what, todo)
+            self._report.found("K4", self.address, f"{what}; perhaps further turns too", todo)
 
     def _broken(self, invariant: str, what: str, todo: str) -> None:
         self.whole = False

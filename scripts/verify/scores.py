@@ -205,7 +205,7 @@ class Scores(Watcher):
         if unsure | self._unread:
             named = ", ".join(sorted(unsure | self._unread))
             self.report.not_judged(
-                "K8", f"what belongs on {named}: turns or boards could not be played under their rules"
+                "K8", f"entries of {named}, as some turns do not follow from today's rules or cannot be played"
             )
 
     def _ranks_others(self, board: str) -> bool:

@@ -16,6 +16,8 @@ from actors.runtime.journal import Checkpoint
 from actors.times import rfc3339
 from schemas.address import Address
 from scripts.verify.bounds import Bounds
+from scripts.verify.clients import Clients
+from scripts.verify.history import History
 from scripts.verify.records import Players, Records, Reminders
 from scripts.verify.replay import HostRun, Replay, Rules
 from scripts.verify.report import Report
@@ -42,17 +44,20 @@ Progress = Callable[[str, int], None]
 class Walk:
     """One verification of one snapshot. `strict`: turns that today's rules decide otherwise are breaches too."""
 
-    def __init__(self, snapshot: Snapshot, progress: Progress, *, strict: bool = False) -> None:
+    def __init__(
+        self, snapshot: Snapshot, progress: Progress, *, history: History | None = None, strict: bool = False
+    ) -> None:
         self.snapshot = snapshot
         self.report = Report()
         self.catalog = Catalog()
         self._progress = progress
+        self._history = history
         self._strict = strict
         self._content = Content()
         self._unknown: Counter[str] = Counter()
 
     async def run(self) -> Report:
-        """Everything that the database alone can prove."""
+        """Everything that can be proved."""
         began = time.monotonic()
         report, snapshot = self.report, self.snapshot
         report.at = rfc3339(snapshot.now_ms)
@@ -71,6 +76,8 @@ class Walk:
         await self._read("journal", watchers, rules, report, Players(report, snapshot))
         if tells.wrong:
             await self._look_closer(tells, rules)
+        if self._history is not None:
+            await Clients(self._history, snapshot, self.catalog, report).judge()
         self._sum_up(rules)
         await self._remark()
         report.seconds = time.monotonic() - began
@@ -117,7 +124,8 @@ class Walk:
             for watcher in watchers:
                 watcher.waits(message)
         checkpoints = Alongside(self.snapshot.pages(CHECKPOINTS), lambda row: (row["kind"], row["key"]))
-        reader = _Reading(self.catalog, watchers, rules, report, self._unknown)
+        unknown = self._unknown if report is self.report else Counter[str]()
+        reader = _Reading(self.catalog, watchers, rules, report, unknown)
         done = 0
         async for rows in self._ahead():
             for row in rows:
@@ -168,13 +176,21 @@ class Walk:
         report.judged("K4", report.turns, f"turns of {report.actors:,} actors")
         report.judged("K5", report.events, "events replayed")
         report.not_judged("K5", "what hosts have in memory is not looked at, only what they would wake to")
+        for invariant in ("K2", "K3", "K10", "K11", "K12", "K13"):
+            if invariant not in report.looked:
+                missing = "the history has no pushes" if self._history is not None else "needs --history"
+                report.not_judged(invariant, missing)
+        if self._history is None:
+            report.not_judged("K1", "requests of clients need --history")
         report.not_judged("K7", "this game has no items yet")
         for kind, count in sorted(self._unknown.items()):
-            report.not_judged("K5", f"{count:,} actors of kind {kind!r}, which no code knows")
+            report.not_judged("K5", f"actors of kind {kind!r} ({count:,}), which no code knows")
         if not rules.otherwise:
             return
+        count = len(rules.otherwise)
         first = "; ".join(rules.otherwise[:3]) + (" ..." if len(rules.otherwise) > 3 else "")
-        told = f"{len(rules.otherwise):,} actors have turns that today's rules decide otherwise: {first}"
+        have = "actor has" if count == 1 else "actors have"
+        told = f"{count:,} {have} turns that today's rules decide otherwise: {first}"
         if self._strict:
             for one in rules.otherwise:
                 actor, _, what = one.partition(" ")

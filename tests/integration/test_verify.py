@@ -124,7 +124,7 @@ HISTORIES: list[tuple[Corruption, str, object]] = [
     (gap, "K4", ANN),
     (two_writers_in_one_turn, "K4", CUP),
     (unknown_run, "K4", BEA),
-    (run_without_a_lease, "K4", ANN),
+    (run_without_a_lease, "K4", "fraud:0"),
     (wrong_length, "K4", BEA),
     (unknown_event, "K4", BEA),
     (no_unique_ops, "K4", "journal"),
