@@ -14,6 +14,8 @@ from schemas import limits
 from schemas.address import player as player_address
 from schemas.shape import Count, Integer, Key
 
+WARNING = "Your play looks unusual."
+
 _CLEAR = Suspect()
 
 Sample = Annotated[list[Integer], Field(min_length=3, max_length=3)]
@@ -71,8 +73,16 @@ class Assess(Command[Fraudwatch]):
         found = hits(fraud, play)
         if not found:
             return verdict(suspect, turn.at, now)
-        after = yield from suspected(detector, turn, self.player, found)
+        if self.mark in suspect.judged:
+            # An answer came too late for the player, who went on unassessed or tried again.
+            return verdict(suspect, turn.at, now, WARNING)
+        after = yield from suspected(detector, turn, self.player, found, self.mark)
         return after
+
+    @property
+    def mark(self) -> list[int]:
+        """What tells the completion from every other of the player's, whenever it is judged."""
+        return [self.at - self.took_ms, len(self.recent), self.recent[-1][0] if self.recent else 0]
 
 
 class Report(Command[Fraudwatch]):
@@ -87,19 +97,21 @@ class Report(Command[Fraudwatch]):
         return (yield from suspected(detector, turn, self.player, [Hit(self.rule, self.points, self.evidence)]))
 
 
-def suspected(detector: Fraudwatch, turn: Turn, player: str, found: list[Hit]) -> Effects:
-    """What follows from hits; returns the verdict."""
+def suspected(
+    detector: Fraudwatch, turn: Turn, player: str, found: list[Hit], mark: list[int] | None = None
+) -> Effects:
+    """What follows from hits, on the completion of this mark if it was one; returns the verdict."""
     fraud = turn.content.fraud
     suspect = detector.suspects.get(player, _CLEAR)
     before = suspect.now(turn.at, fraud)
     suspicion = min(before + MILLI * sum(hit.points for hit in found), SUSPICION_MAX)
     incidents = [_incident(hit, turn) for hit in found]
-    yield Suspected(player=player, at=turn.at, suspicion=suspicion, incidents=incidents)
+    yield Suspected(player=player, at=turn.at, suspicion=suspicion, incidents=incidents, judged=mark or [])
     yield from _recorded(player, suspicion, incidents)
     changed = suspect.model_copy(update={"suspicion": suspicion, "at": turn.at})
     if suspicion > MILLI * fraud.flag_above:
         yield from _flagged(detector, turn, player, changed, before, incidents)
-    said = verdict(changed, turn.at, suspicion, "Your play looks unusual.")
+    said = verdict(changed, turn.at, suspicion, WARNING)
     # The action that raises a flag still passes under the limits that held when it was done.
     return {**said, "halved_until": suspect.halved_until}
 
@@ -151,17 +163,21 @@ def _flagged(
 
 
 class Suspected(Event[Fraudwatch]):
-    """Rules hit. `suspicion` is what it adds up to, in thousandths."""
+    """Rules hit. `suspicion` is what it adds up to, in thousandths; `judged` marks the completion, if it was one."""
 
     player: str
     at: int
     suspicion: int
     incidents: list[dict[str, Any]]
+    judged: list[int] = []
 
     def apply(self, detector: Fraudwatch) -> None:
         suspect = detector.suspect(self.player)
         suspect.suspicion = self.suspicion
         suspect.at = self.at
+        if self.judged:
+            suspect.judged.append(list(self.judged))
+            del suspect.judged[: -limits.COMPLETIONS_REMEMBERED_MAX]
         while len(detector.suspects) > limits.DETECTOR_PLAYERS_MAX:
             del detector.suspects[next(iter(detector.suspects))]
 

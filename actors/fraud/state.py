@@ -47,6 +47,8 @@ class Suspect(Entry):
     banned: bool = False
     sanctioned_at: int = 0
     """When the player was last suspended or banned."""
+    judged: list[list[int]] = []
+    """The newest completions that rules hit (see Assess.mark)."""
 
     def now(self, at: int, rules: "Fraud") -> int:
         """Suspicion at a time, in thousandths of a point."""

@@ -97,7 +97,9 @@ class Spare(Server):
         (self.game / "actors" / "lighthouse.py").write_text(LIGHTHOUSE)
         (self.game / "actors" / "parting.py").write_text(PARTING)
         path = f"{self.game}:{PROJECT}"
-        super().__init__(environment={"GREENROOM_DASHBOARD": "false", "GREENROOM_GATEWAYS": "1", "PYTHONPATH": path})
+        settings = {"DASHBOARD": "false", "GATEWAYS": "1", "FRAUD_FAIL_CLOSED": "true"}
+        environment = {f"GREENROOM_{name}": value for name, value in settings.items()}
+        super().__init__(environment={**environment, "PYTHONPATH": path})
         self.first_metrics = ""
 
     def start(self) -> None:

@@ -225,6 +225,27 @@ def test_without_an_answer_play_goes_on_under_halved_limits_and_is_assessed_late
     assert standing(stage)["suspicion"] == 30
 
 
+def test_a_completion_that_is_judged_twice_counts_once(stage: Stage, alice: Person) -> None:
+    """The answer came too late for the player, who went on, and has the completion assessed afterwards."""
+    recent: list[list[int]] = []
+    for number in range(3):
+        at = stage.at
+        for took_ms, late in ((1_000, False), (1_500, True), (1_500, True)):
+            assess = Assess(
+                player="alice",
+                action="boss_kill",
+                at=at + took_ms,
+                took_ms=took_ms,
+                minimum_ms=2_000,
+                points=1,
+                recent=recent,
+                late=late,
+            )
+            assert stage.send(DETECTOR, assess)["warning"]
+        assert len(stage.records) == number + 1
+        recent.append([at + 1_500, 1_500, 1])
+
+
 def test_a_detector_that_must_answer_closes_the_door(stage: Stage) -> None:
     starter = starter_content().model_dump()
     stage.content = Content.model_validate({**starter, "fraud": {**starter["fraud"], "fail_closed": True}})
@@ -238,8 +259,9 @@ def test_a_detector_that_must_answer_closes_the_door(stage: Stage) -> None:
 def test_a_flagged_player_over_its_halved_limit_is_not_judged_again(stage: Stage, alice: Person) -> None:
     for _ in range(2):
         alice.do("boss_kill")
-    fields = {"action": "boss_kill", "at": stage.at, "took_ms": 0, "minimum_ms": 2_000, "points": 50, "recent": []}
-    beyond = Assess.model_validate({"player": "alice", **fields, "over_halved": True})
+    fields = {"action": "boss_kill", "at": stage.at, "took_ms": 0, "minimum_ms": 2_000, "points": 50}
+    recent = [[stage.at, 0, 50]] * 2
+    beyond = Assess.model_validate({"player": "alice", **fields, "recent": recent, "over_halved": True})
     assert stage.send(DETECTOR, beyond)["suspicion"] == 60
     assert stage.send(DETECTOR, beyond.model_copy(update={"late": True}))["suspicion"] == 90
 
