@@ -44,6 +44,7 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
 """
 
 _LOST = "An acknowledged request is lost: restore the database from a backup that has it, and report how it came about."
+_NO_USER = f"Does the history name the account that sent it, under `user`? If `op` is as in the journal: {_LOST}"
 _DOUBLED = "It counts twice. Take one effect back by a trusted command, and report how it came about."
 _STALE = "A host answered that should not have: look at the leases in `greenroom doctor`, and report how it came about."
 _REPORT = "Clients may act on what is not so. Report it with the history and this output."
@@ -93,6 +94,8 @@ class Clients:
         self._catalog = catalog
         self._report = report
         self._operations: dict[Key, Operation] = defaultdict(Operation)
+        self._partly = 0
+        """Requests whose repeated answers differ only in that a part of another actor came too late for one."""
 
     async def judge(self) -> None:
         for request in self._history.requests:
@@ -112,7 +115,8 @@ class Clients:
         self._report.judged("K3", refused, "refused requests")
         self._report.judged("K10", count + len(self._history.queries), "requests and queries")
         self._report.judged("K12", len(self._history.requests) + len(self._history.queries), "answers")
-        self._report.judged("K13", len(self._history.requests) - count, "repeated requests")
+        late = f", {self._partly:,} once without what another actor adds" if self._partly else ""
+        self._report.judged("K13", len(self._history.requests) - count, f"repeated requests{late}")
         if self._history.pushes:
             self._report.judged("K11", len(self._history.pushes), "pushes")
 
@@ -136,7 +140,7 @@ class Clients:
         done = operation.done
         if done and count == 0 and done[0].effect:
             what = f"{name} under op {op} was acknowledged, and has no turn"
-            self._report.found("K1", actor, what, _LOST)
+            self._report.found("K1", actor, what, _LOST if done[0].user else _NO_USER)
         elif done and count > 1:
             self._report.found("K1", actor, f"{name} under op {op} has {count} turns", _DOUBLED)
         elif not done and count > 1:
@@ -172,6 +176,7 @@ class Clients:
                 what = f"{attempt.command} under op {op} was answered differently when it was repeated"
                 self._report.found("K13", actor, what, _REPORT)
                 return
+        self._partly += any(attempt.reply != done[0].reply for attempt in done[1:])
 
     # -- K10 ------------------------------------------------------------------------------------------------------
 

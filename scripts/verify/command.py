@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from actors.runtime.database import Refused
 from schemas.problems import Refusal
 from scripts.connect import open_database, read_settings
 from scripts.terminal import FAILED, AsJson, Failed, Terminal, printable
@@ -17,7 +18,7 @@ from scripts.verify.report import BROKEN, HOLDS, INVARIANTS, UNJUDGED, Finding, 
 from scripts.verify.snapshot import snapshot_of
 from scripts.verify.walk import Walk
 
-_MARKS = {HOLDS: ("✓ holds", "green"), BROKEN: ("✗ broken", "bold red")}
+_MARKS = {HOLDS: ("✓", "green"), BROKEN: ("✗", "bold red"), UNJUDGED: ("-", "dim")}
 
 
 class Bar:
@@ -81,6 +82,9 @@ def verify(
                 async with snapshot_of(database) as snapshot:
                     with Bar(await snapshot.turns_about(), visible=not as_json) as bar:
                         return await Walk(snapshot, bar, history=told, strict=strict).run()
+            except Refused as refused:
+                what = f"The database refuses to be read: {refused}."
+                raise Failed(f"{what} The user of DATABASE_URL needs SELECT on all tables of Greenroom.") from None
             except Refusal as refusal:
                 what = f"The database went away while it was read: {refusal.message}"
                 raise Failed(f"{what} Nothing was changed; run `greenroom verify` again.") from None
@@ -116,22 +120,21 @@ def _drawn(report: Report, limit: int) -> RenderableType:
 
 
 def _table(report: Report) -> Table:
-    drawn = Table(box=None, pad_edge=False, show_header=False)
-    drawn.add_column(no_wrap=True, style="bold")
+    drawn = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     drawn.add_column(no_wrap=True)
-    drawn.add_column(overflow="fold")
+    drawn.add_column()
+    drawn.add_column(style="dim")
     for invariant, title in INVARIANTS.items():
         verdict = report.verdict(invariant)
-        mark, style = _MARKS.get(verdict, ("- not judged", "dim"))
+        mark, style = _MARKS[verdict]
         count = report.counts[invariant]
-        cell = Text(f"{mark} ({count:,})" if count else mark, style=style)
-        about = Text(title, style="" if verdict in _MARKS else "dim")
+        about = Text(title, style="dim" if verdict == UNJUDGED else "")
+        if count:
+            about.append(f"  {count:,} broken", style="bold red")
         looked, why = report.looked.get(invariant), report.unjudged.get(invariant)
-        if looked:
-            about.append(f"\n{looked}", style="dim")
-        if why:
-            about.append(f"\nnot judged: {why}", style="yellow" if looked else "dim")
-        drawn.add_row(invariant, cell, about)
+        beside = [looked] if looked else []
+        beside += [f"not judged: {why}"] if why else []
+        drawn.add_row(Text(f"{mark} {invariant}", style=style), about, Text("\n".join(beside)))
     return drawn
 
 

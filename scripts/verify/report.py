@@ -8,20 +8,20 @@ FINDINGS_KEPT_MAX = 1_000
 """Of each invariant; further ones are only counted."""
 
 INVARIANTS: dict[str, str] = {
-    "K1": "every acknowledged request has its one turn",
+    "K1": "an acknowledged request has its one turn",
     "K2": "a request of unknown outcome has one turn at most",
     "K3": "a refused request has no turn",
-    "K4": "histories are whole: no gap, no overlap, one known writer a turn",
-    "K5": "replay from the first event gives what checkpoints hold",
-    "K6": "currencies: held and under way = given - taken",
-    "K7": "each item has one owner",
-    "K8": "scores = sums of their events, boards = sums of scores",
-    "K9": "each message was played once, or waits in outbox or dead letters",
+    "K4": "histories have no gap, no overlap, one writer a turn",
+    "K5": "replay gives what checkpoints hold",
+    "K6": "currency held and under way = given - taken",
+    "K7": "an item has one owner",
+    "K8": "scores are sums of events, boards of scores",
+    "K9": "a message was played once, or waits",
     "K10": "who asks later sees nothing older",
-    "K11": "pushes have no gap and no repeat that was not told",
+    "K11": "pushes have no gap and no repeat",
     "K12": "no reply showed what the journal does not hold",
     "K13": "a repeated request got the same reply",
-    "K14": "each token was used once at most, in its time",
+    "K14": "a token was used once at most, in its time",
     "P8": "nothing is beyond its bound",
 }
 

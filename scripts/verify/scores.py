@@ -204,9 +204,7 @@ class Scores(Watcher):
         self.report.judged("K8", self._scores, f"score events, {self._entries:,} entries of boards")
         if unsure | self._unread:
             named = ", ".join(sorted(unsure | self._unread))
-            self.report.not_judged(
-                "K8", f"entries of {named}, as some turns do not follow from today's rules or cannot be played"
-            )
+            self.report.not_judged("K8", f"entries of {named}, as some turns are not explained by today's rules")
 
     def _ranks_others(self, board: str) -> bool:
         known = self._content.boards.get(board)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-from actors.runtime.database import Connection, Database, Refused, Row
+from actors.runtime.database import Connection, Database, Row
 from actors.runtime.migrations import migrations
 from scripts.terminal import Failed
 
@@ -106,10 +106,7 @@ async def snapshot_of(database: Database) -> AsyncIterator[Snapshot]:
         await connection.execute(_BEGIN)
         await connection.execute(_PATIENCE)
         snapshot = Snapshot(connection)
-        try:
-            await _check_schema(snapshot)
-        except Refused as refused:
-            raise Failed(f"The database cannot be read: {refused}. Is the user allowed to?") from None
+        await _check_schema(snapshot)
         snapshot.now_ms = int(await snapshot.fetch_value(_NOW))
         yield snapshot
 

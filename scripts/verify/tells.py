@@ -204,7 +204,7 @@ class Tells(Watcher):
                 what = f"message {op} ({places[0].name}) is {_somewhere(places[0])}; its sender is {address}, {why}"
                 self.report.found("K9", places[0].to, what, _FORGED)
         if unsure:
-            self.report.not_judged("K9", f"{unsure:,} messages of turns that do not follow from today's rules")
+            self.report.not_judged("K9", f"{unsure:,} messages of turns that today's rules do not explain")
 
 
 def _somewhere(found: Found) -> str:

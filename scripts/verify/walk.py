@@ -175,10 +175,10 @@ class Walk:
         report = self.report
         report.judged("K4", report.turns, f"turns of {report.actors:,} actors")
         report.judged("K5", report.events, "events replayed")
-        report.not_judged("K5", "what hosts have in memory is not looked at, only what they would wake to")
+        report.not_judged("K5", "the memory of hosts, only what they would wake to")
         for invariant in ("K2", "K3", "K10", "K11", "K12", "K13"):
             if invariant not in report.looked:
-                missing = "the history has no pushes" if self._history is not None else "needs --history"
+                missing = "the history has none" if self._history is not None else "needs --history"
                 report.not_judged(invariant, missing)
         if self._history is None:
             report.not_judged("K1", "requests of clients need --history")

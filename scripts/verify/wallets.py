@@ -88,7 +88,9 @@ class Wallets(Watcher):
     async def end(self, snapshot: Any) -> None:
         currencies = sorted({*self.held, *self.started, *self.granted, *self.sent, *self.waiting})
         if self._unsure:
-            self.report.not_judged("K6", f"credits under way: {self._unsure:,} turns do not follow from today's rules")
+            self.report.not_judged(
+                "K6", f"credits under way: {self._unsure:,} turns are not explained by today's rules"
+            )
         for currency in currencies:
             sent, arrived = self.sent[currency], self.received[currency] + self.waiting[currency]
             if not self._unsure and sent != arrived:

@@ -50,9 +50,9 @@ async def play(greenroom: Greenroom) -> None:
     await delivered(greenroom)
     await _end_of_the_cup(greenroom)
     # Nobody of this name: what the detector tells it can only die.
-    play_too_fast = Assess(player="nobody", action="boss_kill", at=1, took_ms=1, minimum_ms=2_000, points=50, recent=[])
-    for _ in range(2):
-        await ask(greenroom, Address("fraud", "0"), play_too_fast)
+    for at in (1, 2):
+        too_fast = Assess(player="nobody", action="boss_kill", at=at, took_ms=1, minimum_ms=2_000, points=50, recent=[])
+        await ask(greenroom, Address("fraud", "0"), too_fast)
     await eventually(lambda: dead(greenroom))
     await delivered(greenroom)
 

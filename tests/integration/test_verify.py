@@ -9,6 +9,7 @@ import pytest_asyncio
 from actors.runtime.database import Connection
 from schemas.address import player
 from schemas.messages import pack, unpack
+from scripts.verify import tells
 from scripts.verify.report import Report
 from tests.harness import Greenroom, Servers
 from tests.integration.played import (
@@ -283,3 +284,53 @@ async def test_what_is_wrong_is_found_and_named(
     assert not report.ok
     assert report.verdict(invariant) == "broken"
     assert all(one.todo for one in report.findings)
+
+
+# -- what is right though it looks odd --------------------------------------------------------------------------------
+
+
+async def test_a_dead_letter_that_an_operator_gave_up_is_accounted_for(greenroom: Greenroom) -> None:
+    async with tampered(greenroom) as connection:
+        row = await connection.fetch_row("DELETE FROM dead_letter RETURNING kind, key, tell")
+        assert row is not None
+        details = b'{"tell": ' + row["tell"] + b"}"
+        sql = "INSERT INTO audit (actor, role, action, subject, details) VALUES ('x', 'x', $1, $2, $3)"
+        await connection.execute(sql, "dead_letter.discard", f"{row['kind']}:{row['key']}", details)
+        report = await verified(connection)
+    assert report.findings == []
+    assert "1 in given up" in report.looked["K9"]
+
+
+async def test_an_assessment_that_came_late_and_found_nothing_leaves_no_trace(greenroom: Greenroom) -> None:
+    """An unassessed completion tells the detector afterwards; what the detector then thinks is nowhere written."""
+    async with tampered(greenroom) as connection:
+        turn = await newest(connection, CLEO, '%["action_completed"%')
+        turn["turn"]["consulted"] = None
+        turn["events"][0][1]["unassessed"] = True
+        await rewrite(connection, turn, lambda turn: None)
+        await forget_checkpoint(connection, CLEO)
+        report = await verified(connection)
+    assert report.findings == []
+    assert "1 assessments that came late" in report.unjudged["K9"]
+
+
+async def test_turns_under_content_that_is_gone_are_not_decided_again(greenroom: Greenroom) -> None:
+    async with tampered(greenroom) as connection:
+        await connection.execute("UPDATE journal SET turn = jsonb_set(turn::jsonb, '{content}', '999')::json")
+        report = await verified(connection)
+    assert report.findings == []
+    assert "messages of turns that today's rules do not explain" in report.unjudged["K9"]
+    assert "teams" in report.unjudged["K8"]
+
+
+async def test_when_much_is_wrong_a_part_of_it_is_looked_at(
+    greenroom: Greenroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tells, "LOOKED_INTO_MAX", 2)
+    async with tampered(greenroom) as connection:
+        await connection.execute("DELETE FROM journal WHERE kind = $1 AND key = $2", *MAIN)
+        await forget_checkpoint(connection, MAIN)
+        report = await verified(connection)
+    # Eight placements are lost, and one that was rightly without effect must be looked at as well.
+    assert 1 <= report.counts["K9"] <= 2
+    assert "22% of it was looked at" in report.unjudged["K9"]
