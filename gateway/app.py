@@ -161,6 +161,7 @@ class Gateway:
     def application(self) -> web.Application:
         """The aiohttp application, with all routes."""
         application = web.Application(middlewares=[self._answer, identify], client_max_size=decode.LARGE_BODY_BYTES_MAX)
+        application.on_response_prepare.append(_named)
         application[GATEWAY] = self
         application[ACCESS] = self._access
         application[LIMITER] = Limiter()
@@ -217,11 +218,6 @@ class Gateway:
         seconds = time.monotonic() - began
         if is_socket and response.prepared:
             return response
-        response.headers.setdefault("X-Request-Id", request_id)
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers[hdrs.SERVER] = SERVER
-        if hdrs.ORIGIN in request.headers:
-            _allow_origin(request, response)
         if self._draining:
             response.force_close()
         self.metrics.requests.labels(request.method, route, str(response.status)).inc()
@@ -360,6 +356,16 @@ async def _keep_running(work: Callable[[], Awaitable[None]], name: str) -> None:
         except Exception:
             error_log.exception("loop_failed", loop=name)
         await asyncio.sleep(RUN_AGAIN_S)
+
+
+async def _named(request: web.Request, response: web.StreamResponse) -> None:
+    """What every response says in its headers, that which opens a WebSocket too."""
+    if REQUEST_ID in request:
+        response.headers.setdefault("X-Request-Id", request[REQUEST_ID])
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers[hdrs.SERVER] = SERVER
+    if hdrs.ORIGIN in request.headers:
+        _allow_origin(request, response)
 
 
 def _allow_origin(request: web.Request, response: web.StreamResponse) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from actors.runtime.bus import Bus
+from actors.runtime.bus import Bus, BusDown
 from actors.runtime.database import Database
 from actors.times import rfc3339
 from schemas.problems import Refusal
@@ -72,7 +72,11 @@ class Health:
             return self._last
 
     async def _redis(self) -> str:
-        return "ok" if await self._bus.ping(ANSWER_WITHIN_S) else "down"
+        try:
+            await self._bus.ask("PING", timeout_s=ANSWER_WITHIN_S)
+        except BusDown as trouble:
+            return "timeout" if "Timeout" in str(trouble) else "down"
+        return "ok"
 
     async def _hosts(self) -> str:
         row = await self._database.fetch_row(_HOSTS)

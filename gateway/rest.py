@@ -90,7 +90,7 @@ class Rest:
             body = await decode.body_value(request)
             items = body.get("items") if isinstance(body, dict) else None
             if not isinstance(items, list) or not 1 <= len(items) <= BATCH_ITEMS_MAX:
-                raise Refusal("INVALID", f"items: should be a list of 1 to {BATCH_ITEMS_MAX} items.")
+                raise _unfit("items", f"should be a list of 1 to {BATCH_ITEMS_MAX} items")
             key = _given_key(request)
             ops = (None if key is None else f"{key}/{number}" for number in range(len(items)))
             answers = await asyncio.gather(
@@ -158,8 +158,13 @@ def _key(request: web.Request, key: Key, fields: dict[str, Any]) -> str:
         return key.through(request.match_info[key.name])
     found = fields.pop(key.name, key.default)
     if not isinstance(found, str) or not found:
-        raise Refusal("INVALID", f"{key.name}: should be a text.")
+        raise _unfit(key.name, "should be a text")
     return key.through(found)
+
+
+def _unfit(field: str, problem: str) -> Refusal:
+    """What the shape of a message would say, of a member that is none of its fields."""
+    return Refusal("INVALID", f"{field}: {problem}.", fields=[{"field": field, "problem": problem}])
 
 
 def _retold(row: Row, refusal: Refusal) -> Refusal:

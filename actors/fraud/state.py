@@ -1,9 +1,11 @@
 """The state of a fraud detector: suspects, cases, and who was seen behind which address or device."""
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
 from actors.core import Actor, Address
 from actors.fraud.decay import decayed
@@ -93,7 +95,14 @@ class CaseFile(Entry):
 
     def shown(self) -> dict[str, Any]:
         """The case as a moderator sees it."""
-        incidents = [{**incident.model_dump(), "at": rfc3339(incident.at)} for incident in self.incidents]
+        incidents = [
+            {
+                **incident.model_dump(),
+                "at": rfc3339(incident.at),
+                "evidence": {to_camel(name): value for name, value in deepcopy(incident.evidence).items()},
+            }
+            for incident in self.incidents
+        ]
         return {
             "id": self.id,
             "userId": self.player,

@@ -9,7 +9,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from tests.acceptance.clients import API, RFC3339_UTC, Door, Sockets, User, fresh_name
+from tests.acceptance.clients import API, REQUEST_ID, RFC3339_UTC, Door, Sockets, User, fresh_name
 
 START = f"{API}/actions"
 
@@ -217,6 +217,26 @@ async def test_co_headers_have_a_bound(door: Door) -> None:
     for headers in ({"X-Long": "a" * 17_000}, {f"X-{number}": "a" * 1_000 for number in range(17)}):
         answer = await door.ask("GET", f"{API}/players/me", headers=headers)
         assert (answer.status, answer.code) == (431, "TOO_LARGE")
+
+
+async def test_co_a_member_that_is_no_field_of_the_command_is_named_too(door: Door, studio: User) -> None:
+    for body, field in (({"points": 1}, "userId"), ({"userId": 7, "points": 1}, "userId")):
+        answer = await door.post(f"{API}/scores/award", body, as_=studio)
+        assert (answer.status, answer.code) == (400, "INVALID")
+        assert [fault["field"] for fault in answer.body["fields"]] == [field]
+    answer = await door.post(f"{API}/scores/award-batch", {"items": []}, as_=studio)
+    assert [fault["field"] for fault in answer.body["fields"]] == ["items"]
+
+
+async def test_co_a_handshake_is_answered_with_a_request_id_and_no_version_of_anything(door: Door) -> None:
+    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"}
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", **key}
+    for path, headers, status in ((f"{API}/ws", upgrade, 101), ("/health/live", {}, 200), ("/nope", {}, 404)):
+        async with door.session.get(door.server.url + path, headers=headers) as response:
+            assert response.status == status
+            assert REQUEST_ID.fullmatch(response.headers["X-Request-Id"])
+            assert response.headers["Server"] == "Greenroom"
+            response.close()
 
 
 async def test_co_bodies_may_be_msgpack_too(door: Door, alice: User) -> None:

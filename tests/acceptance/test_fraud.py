@@ -1,5 +1,7 @@
 """SPEC section 4: play that is too good to be true, and what moderators do about it."""
 
+import asyncio
+import json
 import time
 from typing import Any
 
@@ -39,7 +41,9 @@ async def test_fr_01_more_than_eight_actions_in_ten_seconds_are_flagged(
     assert (await door.score(alice.id, alice))["score"] == flagged_actions
     case = await case_of(door, moderator, alice)
     assert case is not None
-    assert case["incidents"][0]["rule"] == "rapid_actions"
+    [incident] = case["incidents"]
+    assert (incident["rule"], incident["points"]) == ("rapid_actions", 60)
+    assert incident["evidence"] == {"action": "quick_win", "actions": flagged_actions, "withinS": 10}
 
 
 async def test_fr_05_a_completion_that_is_too_fast_proceeds_with_a_warning(
@@ -182,6 +186,27 @@ async def test_fr_08_a_moderator_confirms_a_case(
     late = await door.post(f"{CASES}/{case['id']}/dismiss", {"reason": "no"}, as_=moderator)
     assert late.status in (200, 409)
     assert late.body.get("code", "dismissed") in ("case_closed", "dismissed")
+
+
+async def test_fr_08_a_moderator_decides_by_command_line(
+    door: Door, server: Server, alice: User, bob: User, moderator: User, flagged_actions: int
+) -> None:
+    async def run(*arguments: str) -> Any:
+        done = await asyncio.to_thread(server.tool, "fraud", *arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    for user in (alice, bob):
+        await suspicious(door, user, flagged_actions)
+    listed = {case["userId"]: case["id"] for case in await run("list")}
+    shown = await run("show", listed[alice.id])
+    assert shown["incidents"][0]["rule"] == "rapid_actions"
+    await run("dismiss", listed[alice.id], "--reason", "a fast child")
+    await run("confirm", listed[bob.id], "--reason", "clear")
+    assert (await case_of(door, moderator, alice, "dismissed"))["reason"] == "a fast child"
+    assert (await case_of(door, moderator, bob, "confirmed"))["reason"] == "clear"
+    started = [await door.post(f"{API}/actions/token", as_=alice) for _ in range(6)]
+    assert {answer.status for answer in started} == {200}
 
 
 async def test_fr_08_cases_are_for_moderators(door: Door, staff: dict[str, User]) -> None:
