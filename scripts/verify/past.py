@@ -40,9 +40,11 @@ class Past:
     events: list[Event[Any]] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     others: list[Effect] = field(default_factory=list)
-    """What it sent, set and recorded beside its events, in order; only right when `certain`."""
+    """What it sent, set and recorded beside its events, in order."""
+    tells: list[tuple[str, Tell]] = field(default_factory=list)
+    """What it sent, by the op ids of the messages."""
     certain: bool = False
-    """Whether the rules, asked again, decide exactly these events."""
+    """Whether the rules, asked again, decide exactly these events; else `others` and `tells` are not known."""
 
     @property
     def last(self) -> int:
@@ -53,12 +55,12 @@ class Past:
     def is_parcel(self) -> bool:
         return self.told.get("command") == PARCEL
 
-    @property
-    def tells(self) -> list[tuple[str, Tell]]:
-        """What it sent, by the op ids of the messages."""
-        return [
+    def send(self, effects: list[Effect]) -> None:
+        """Take over what the turn sent, set and recorded beside its events."""
+        self.others = effects
+        self.tells = [
             (f"{self.address}/{self.version}/{number}", effect)
-            for number, effect in enumerate(self.others)
+            for number, effect in enumerate(effects)
             if isinstance(effect, Tell)
         ]
 

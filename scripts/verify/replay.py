@@ -9,7 +9,7 @@ from pydantic_core import from_json, to_json
 
 from actors.catalog import Kind
 from actors.content import Content
-from actors.core import SYSTEM, Actor, Caller, Command, Event, Rejected, Reply, Turn
+from actors.core import SYSTEM, Actor, Caller, Command, Effect, Event, Rejected, Reply, Turn
 from actors.runtime.database import Row
 from actors.runtime.journal import Checkpoint
 from actors.runtime.waker import HistoryBroken, restore
@@ -24,7 +24,7 @@ LEASE_SLACK_MS = 60_000
 _RESTORE = "Nobody but an operator's hand does this: restore the database from a backup, or undo that by the audit log."
 _QUARANTINED = "Hosts refuse to wake this actor. Restore its rows from a backup."
 _DROP_CHECKPOINT = (
-    "Delete this row of `checkpoint` while the actor is asleep: it is replayed from the journal, which is the truth."
+    "Delete the actor's row of `checkpoint`: it is replayed from the journal, which is the truth, and stored anew."
 )
 
 
@@ -131,9 +131,10 @@ class Replay:
     def _play(self, past: Past) -> None:
         turn = self._turn(past) if self.whole and self.actor is not None else None
         certain = turn is not None
+        others: list[Effect] = []
         for part in past.parts:
             if turn is not None and certain:
-                certain = self._decides(part, turn, past)
+                certain = self._decides(part, turn, past, others)
             if self.actor is None:
                 return
             try:
@@ -145,6 +146,8 @@ class Replay:
                 self.actor = None
                 return
         past.certain = certain
+        if certain and others:
+            past.send(others)
 
     def _turn(self, past: Past) -> Turn | None:
         content = self._rules.contents.get(past.told.get("content", 0))
@@ -164,8 +167,8 @@ class Replay:
             consulted="consulted" in past.told,
         )
 
-    def _decides(self, part: Part, turn: Turn, past: Past) -> bool:
-        """Whether the rules decide these events again; then what else they decide is known too."""
+    def _decides(self, part: Part, turn: Turn, past: Past, others: list[Effect]) -> bool:
+        """Whether the rules decide these events again; then what else they decide is added to the others."""
         if part.command is None or self.actor is None:
             return not part.events
         turn.op = part.op
@@ -177,14 +180,13 @@ class Replay:
         if not _equal(events, part.events):
             return self._differs(past, part, "gives other events")
         self._rules.redecided += 1
-        past.others += [effect for effect in effects if not isinstance(effect, Event)]
+        others += [effect for effect in effects if not isinstance(effect, Event)]
         return True
 
     def _differs(self, past: Past, part: Part, how: str) -> bool:
         if not self._otherwise:
             self._otherwise = True
             self._rules.otherwise.append(f"{self.address} {past}: {part.name}, decided anew, {how}")
-        past.others = []
         return False
 
     def _compare(self, stored: Checkpoint) -> None:

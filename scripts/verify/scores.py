@@ -68,6 +68,8 @@ class Scores(Watcher):
         """What the player at hand told boards about itself."""
         self._score: dict[Ranking, int] = {}
         """The sums of its events."""
+        self._said: dict[Ranking, int] = {}
+        """The scores that its last events say."""
         self._others: dict[Ranking, dict[str, Sum]] = {}
         """What players told boards about other subjects."""
         self._unsure = 0
@@ -101,11 +103,13 @@ class Scores(Watcher):
     def _add(self, past: Past, event: ScoreAwarded | ActionCompleted) -> None:
         for board, score in event.scores.items():
             ranking = (board, event.periods.get(board, 0))
-            due = self._score.get(ranking, 0) + event.points
+            self._score[ranking] = self._score.get(ranking, 0) + event.points
+            # From what the turn before said: one wrong turn is told once.
+            due = self._said.get(ranking, 0) + event.points
+            self._said[ranking] = score
             if score != due:
                 what = f"{past}: {due - event.points} + {event.points} on {board} became {score} instead of {due}"
                 self.report.found("K8", past.address, what, _TURN_BY_TURN.format(key=past.address.key))
-            self._score[ranking] = due
 
     def _told(self, player: str, board: str, place: Place) -> None:
         ranking = (board, place.period)
@@ -133,7 +137,7 @@ class Scores(Watcher):
             self._board(address, actor)
         else:
             self._player(address, actor)
-            self._own, self._score = {}, {}
+            self._own, self._score, self._said = {}, {}, {}
 
     def _board(self, address: Address, actor: Actor | None) -> None:
         board = board_name(address.key)

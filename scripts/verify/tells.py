@@ -16,7 +16,7 @@ from scripts.verify.past import Past
 from scripts.verify.recall import RECALLED
 from scripts.verify.report import Report
 from scripts.verify.snapshot import Snapshot
-from scripts.verify.watcher import Waiting, Watcher
+from scripts.verify.watcher import DEAD, GIVEN_UP, OUT, Waiting, Watcher
 
 BUCKETS = 1 << 16
 LOOKED_INTO_MAX = 2_000
@@ -28,9 +28,9 @@ PLAYED = "played"
 _TWICE = "What it carried counts twice. Take one effect back by a trusted command; report how it came about."
 _LOST = "What it carried is in nobody's hands. Send it again by a trusted command; report how it came about."
 _STILL = {
-    "outbox": "Its receiver drops it when it comes again; if the row stays, look at the log of the receiver's host.",
-    "dead letters": "Do not replay it: `greenroom dead-letters discard ID --because 'was played'`.",
-    "given up": "An operator gave it up though it had been played; nothing is lost.",
+    OUT: "Its receiver drops it when it comes again; if the row stays, look at the log of the receiver's host.",
+    DEAD: "Do not replay it: `greenroom dead-letters discard ID --because 'was played'`.",
+    GIVEN_UP: "An operator gave it up though it had been played; nothing is lost.",
 }
 _FORGED = "A row was added or changed by hand, or the sender's turn is gone. Compare with a backup."
 

@@ -26,7 +26,7 @@ from scripts.verify.snapshot import CHECKPOINTS, DEAD_LETTERS, DISCARDED, OUTBOX
 from scripts.verify.tells import Tells
 from scripts.verify.tokens import Tokens
 from scripts.verify.wallets import Wallets
-from scripts.verify.watcher import Waiting, Watcher
+from scripts.verify.watcher import DEAD, GIVEN_UP, OUT, Waiting, Watcher
 
 _CONTENTS = "SELECT version, active, body FROM content ORDER BY version"
 _SECRET = "SELECT value FROM secret WHERE name = 'actions'"  # noqa: S105 - where it is, not what it is
@@ -159,15 +159,15 @@ class Walk:
         async for rows in self.snapshot.pages(OUTBOX):
             for row in rows:
                 for op, name, fields in from_json(row["tells"]):
-                    yield Waiting(op, Address(row["kind"], row["key"]), name, fields, "outbox")
+                    yield Waiting(op, Address(row["kind"], row["key"]), name, fields, OUT)
         async for rows in self.snapshot.pages(DEAD_LETTERS):
             for row in rows:
                 op, name, fields = from_json(row["tell"])
-                yield Waiting(op, Address(row["kind"], row["key"]), name, fields, "dead letters")
+                yield Waiting(op, Address(row["kind"], row["key"]), name, fields, DEAD)
         async for rows in self.snapshot.pages(DISCARDED):
             for row in rows:
                 op, name, fields = from_json(row["tell"])
-                yield Waiting(op, Address.parse(row["subject"]), name, fields, "given up")
+                yield Waiting(op, Address.parse(row["subject"]), name, fields, GIVEN_UP)
 
     # -- the end --------------------------------------------------------------------------------------------------
 

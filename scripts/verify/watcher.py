@@ -6,6 +6,8 @@ from scripts.verify.past import Past
 from scripts.verify.report import Report
 from scripts.verify.snapshot import Snapshot
 
+OUT, DEAD, GIVEN_UP = "the outbox", "the dead letters", "what operators gave up"
+
 
 class Waiting:
     """A message that is not played yet: in the outbox, dead, or given up by an operator."""

@@ -85,7 +85,7 @@ async def test_what_is_under_way_in_the_outbox_is_taken_into_account(greenroom: 
         report = await verified(connection)
     assert report.findings == []
     assert waiting == 1
-    assert "1 in outbox" in report.looked["K9"]
+    assert "1 in the outbox" in report.looked["K9"]
     await greenroom.heal()
     await delivered(greenroom)
 
@@ -126,7 +126,7 @@ async def test_a_breach_ends_with_1_and_says_where_and_what_next(tool: Tool, gre
         done = await tool("verify")
         assert done.returncode == 1
         assert "K9 is broken" in done.stdout
-        assert "player:p0: message player:p1/1/0 (notify) is in outbox; its sender is player:p1" in done.stdout
+        assert "player:p0: message player:p1/1/0 (notify) is in the outbox; its sender is player:p1" in done.stdout
         assert "next: " in done.stdout
         assert "K9 broken: 1 finding. Nothing was changed." in done.stdout
         told = await tool("verify", "--json")
