@@ -21,6 +21,8 @@ from scripts.verify.watcher import DEAD, GIVEN_UP, OUT, Waiting, Watcher
 BUCKETS = 1 << 16
 LOOKED_INTO_MAX = 2_000
 """Buckets that a second reading looks into; more are wrong only when much is."""
+_OFTEN_SILENT = frozenset({("fraud", "assess")})
+"""Messages that mostly have no effect, and of which it is not known afterwards whether they should have had one."""
 _ALL_BITS = (1 << 64) - 1
 
 PLAYED = "played"
@@ -41,7 +43,8 @@ class Found(NamedTuple):
     where: str
     to: Address
     name: str
-    fields: Any
+    fields: bytes | None
+    """None when they are not known any more."""
     version: int
 
 
@@ -60,7 +63,7 @@ class Tells(Watcher):
         self._content = content
         self._narrow = narrow
         self._sums = array("Q", bytes(8 * BUCKETS))
-        self._sent: dict[str, tuple[Address, str, Any]] = {}
+        self._sent: dict[str, tuple[Address, str, bytes]] = {}
         self._found: dict[str, list[Found]] = defaultdict(list)
         self._unsure: set[tuple[Address, int]] = set()
         self._count = 0
@@ -106,11 +109,12 @@ class Tells(Watcher):
             return
         for op, tell in past.tells:
             name = tell.command.wire_name
-            packed = pack_fields(tell.command) if (tell.to.kind, name) in RECALLED else None
+            packed = pack_fields(tell.command)
             self._count += 1
             bucket = self._bucket(op)
             if self._narrow is None:
-                self._sums[bucket] = (self._sums[bucket] + hash((op, tell.to, name, packed))) & _ALL_BITS
+                known = packed if (tell.to.kind, name) in RECALLED else None
+                self._sums[bucket] = (self._sums[bucket] + hash((op, tell.to, name, known))) & _ALL_BITS
             elif bucket in self._narrow:
                 self._sent[op] = (tell.to, name, packed)
 
@@ -164,10 +168,10 @@ class Tells(Watcher):
             what = f"message {op} ({waiting[0].name}) is in {where} at once"
             self.report.found("K9", waiting[0].to, what, _TWICE)
 
-    async def _lost(self, snapshot: Snapshot, op: str, to: Address, name: str, packed: Any) -> bool:
+    async def _lost(self, snapshot: Snapshot, op: str, to: Address, name: str, packed: bytes) -> bool:
         """Whether it can be judged at all where a message went that nobody knows of. One without effect leaves no
         trace: that is right when it would have none now either."""
-        if packed is None:
+        if (to.kind, name) in _OFTEN_SILENT:
             return False
         command = self._catalog.kind(to.kind).command(name).model_validate(unpack(packed))
         try:
@@ -211,6 +215,6 @@ def _somewhere(found: Found) -> str:
     return f"played at version {found.version}" if found.where == PLAYED else f"in {found.where}"
 
 
-def _same(found: bytes | None, sent: bytes | None) -> bool:
-    """Whether the fields are equal, as far as they are known."""
-    return found is None or sent is None or found == sent or bool(unpack(found) == unpack(sent))
+def _same(found: bytes | None, sent: bytes) -> bool:
+    """Whether the fields are equal, if they are known."""
+    return found is None or found == sent or bool(unpack(found) == unpack(sent))

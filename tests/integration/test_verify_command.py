@@ -16,8 +16,9 @@ from schemas.address import Address, player
 from schemas.problems import Refusal
 from scripts.verify.snapshot import snapshot_of
 from scripts.verify.walk import Walk
-from tests.harness import Greenroom, Servers, eventually
-from tests.integration.played import ask, delivered, verified
+from tests.harness import Greenroom, Servers, counter, eventually
+from tests.harness.kinds import Add, AddDice, AddTotalOf, Close, Send, SetAlarm
+from tests.integration.played import ask, delivered, tampered, verified
 from tests.integration.tool import Tool
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -166,6 +167,32 @@ async def test_without_a_database_it_says_what_to_do(tmp_path: Path, url: str, s
 async def test_a_database_without_a_journal_is_told_apart(servers: Servers) -> None:
     tool = Tool({"DATABASE_URL": servers.dsn("postgres")})
     assert "`greenroom migrate` makes one" in await tool.fails("verify")
+
+
+async def test_kinds_of_ones_own_are_judged_too(greenroom: Greenroom) -> None:
+    """Replay, dice, consults, reminders and messages, of a kind that verify knows nothing else about."""
+    one, two = counter("one"), counter("two")
+    for command in (
+        Add(amount=50),
+        AddDice(),
+        Send(to="two", amount=5),
+        AddTotalOf(other="two"),
+        SetAlarm(name="later", after_ms=3_600_000),
+        Close(),
+        Close(closed=False),
+    ):
+        await ask(greenroom, one, command)
+    await delivered(greenroom)
+    for address in (one, two):
+        await greenroom.put_to_sleep(address)
+    async with tampered(greenroom) as connection:
+        assert (await verified(connection)).findings == []
+        await connection.execute("DELETE FROM reminder WHERE kind = 'counter'")
+        await connection.execute("DELETE FROM checkpoint WHERE kind = 'counter'")
+        await connection.execute("DELETE FROM journal WHERE kind = 'counter' AND key = 'two'")
+        report = await verified(connection)
+    found = {(finding.invariant, finding.actor, finding.what.split()[0]) for finding in report.findings}
+    assert found == {("K9", "counter:one", "message"), ("K9", "counter:one", "its")}
 
 
 async def test_a_kind_that_no_code_knows_is_told(greenroom: Greenroom) -> None:

@@ -1,6 +1,7 @@
 """`greenroom verify --history`: what clients were told, held against the journal."""
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from actors.player.score import AwardScore
 from actors.runtime.database import Connection
 from schemas.address import player
 from schemas.messages import Caller
+from schemas.settings import PROJECT
 from scripts.terminal import Failed
 from scripts.verify.history import read_history
 from scripts.verify.report import Report
@@ -206,3 +208,13 @@ async def test_the_command_takes_a_history(
     assert {one["id"]: one["verdict"] for one in report["invariants"]}["K1"] == "holds"
     path.write_text("no json\n")
     assert "line 1" in await tool.fails("verify", "--history", str(path), code=2)
+
+
+async def test_the_example_of_the_guide_is_a_history(tmp_path: Path) -> None:
+    guide = (PROJECT / "docs" / "guides" / "verify.md").read_text()
+    [example] = re.findall(r"```json\n(.*?)```", guide, re.DOTALL)
+    path = tmp_path / "history.jsonl"
+    path.write_text(example)
+    history = read_history(path)
+    assert [request.op for request in history.requests] == ["goal-17", "goal-18"]
+    assert len(history.queries) == len(history.pushes) == 1
