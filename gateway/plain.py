@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from gateway.accounts import mfa_routes, routes
+from gateway.accounts import mfa_routes, oidc_routes, routes
 from schemas.shape import Shape
 
 API = "/api/v1"
@@ -38,6 +38,13 @@ ROWS: tuple[Plain, ...] = (
     Plain("POST", f"{API}/auth/mfa/recovery-codes", "Ten new ones.", mfa_routes.Confirm, role="player"),
     Plain("POST", f"{API}/auth/mfa/disable", "Turn it off by a code.", mfa_routes.Disable, role="player"),
     Plain("POST", f"{API}/admin/users/{{id}}/mfa/reset", "Turn it off for them.", mfa_routes.ResetMfa, role="admin"),
+    Plain("GET", f"{API}/auth/oidc", "The issuers at which one can log in."),
+    Plain("GET", f"{API}/auth/oidc/{{provider}}/start", "Send the browser there.", status=302),
+    Plain("GET", f"{API}/auth/oidc/{{provider}}/callback", "Where the issuer sends it back to."),
+    Plain("POST", f"{API}/auth/oidc/exchange", "Log in with the code it brought back.", oidc_routes.Exchange),
+    Plain("GET", f"{API}/auth/identities", "By which identities the account is entered.", role="player"),
+    Plain("POST", f"{API}/auth/identities", "Link one more.", oidc_routes.Link, role="player"),
+    Plain("DELETE", f"{API}/auth/identities/{{id}}", "Take one away.", role="player"),
     Plain("POST", f"{API}/players/provision", "Make players by external id.", routes.Provision, role="server"),
     Plain("POST", f"{API}/moderation/users/{{id}}/ban", "Ban an account.", routes.Ban, role="moderator"),
     Plain("POST", f"{API}/moderation/users/{{id}}/suspend", "Suspend an account.", routes.Suspend, role="moderator"),

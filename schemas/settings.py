@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from schemas.providers import Provider, is_loopback, providers_of, return_url
+
 PROJECT = Path(__file__).resolve().parents[1]
 PREFIX = "GREENROOM_"
 ENV_FILES = (PROJECT / ".env", Path(".env"))
@@ -64,6 +66,16 @@ class Settings(BaseSettings):
         description="mail server: smtp://user:password@host:587 (STARTTLS) or smtps://; without one mail is logged",
     )
     mail_from: str = Field("greenroom@localhost", description="sender of the mail to players")
+    public_url: str | None = Field(
+        None, description="address by which browsers reach the gateways, for example https://play.example.com"
+    )
+    oidc: SecretStr | None = Field(
+        None,
+        description='OpenID issuers as JSON: {"name": {"issuer": "https://...", "clientId": ..., "clientSecret": ...}}',
+    )
+    oidc_return_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="URLs (comma-separated) of games to which a login at an issuer may lead back"
+    )
     fraud_fail_closed: bool = Field(False, description="refuse an action when its fraud detector does not answer")
 
     # Processes
@@ -122,6 +134,26 @@ class Settings(BaseSettings):
             raise ValueError("must be smtp://host:port or smtps://host:port, with user:password@ where needed")
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def _public(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "https://a")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an address such as https://play.example.com")
+        return value.rstrip("/") if value is not None else None
+
+    @field_validator("oidc")
+    @classmethod
+    def _issuers(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            providers_of(value.get_secret_value())
+        return value
+
+    @field_validator("oidc_return_urls", mode="before")
+    @classmethod
+    def _returns(cls, value: Any) -> Any:
+        return tuple(return_url(part) for part in (_parts(value) if isinstance(value, str) else value))
+
     @field_validator("data", "content")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -132,6 +164,22 @@ class Settings(BaseSettings):
         if (self.admin_username is None) != (self.admin_password is None):
             raise ValueError("GREENROOM_ADMIN_USERNAME and GREENROOM_ADMIN_PASSWORD belong together")
         return self
+
+    @model_validator(mode="after")
+    def _issuers_find_back(self) -> Self:
+        if self.oidc is not None and self.public_url is None and not (is_loopback(self.host) and self.port):
+            raise ValueError("GREENROOM_OIDC needs GREENROOM_PUBLIC_URL, to which issuers send browsers back")
+        return self
+
+    @property
+    def oidc_providers(self) -> dict[str, Provider]:
+        """The issuers at which players can log in, by name."""
+        return providers_of(self.oidc.get_secret_value()) if self.oidc is not None else {}
+
+    @property
+    def public_address(self) -> str:
+        """By which browsers reach the gateways; never what a request says of itself."""
+        return self.public_url or f"http://{self.bind}"
 
     @property
     def host(self) -> str:

@@ -12,11 +12,13 @@ from actors.runtime.bus import Bus
 from actors.runtime.database import Database, Refused, Row, UniqueConflict
 from actors.runtime.router import Router
 from actors.times import rfc3339
-from gateway.accounts import mfa_store, names, store, tokens
+from gateway.accounts import identity_store, mfa_store, names, store, tokens
 from gateway.accounts.audit import Audit
 from gateway.accounts.first import secret
+from gateway.accounts.identities import Identities
 from gateway.accounts.limits import Failures, counters
 from gateway.accounts.mfa import DAY_S, Challenge, SecondFactor, Whence
+from gateway.accounts.oidc import SignIn
 from gateway.accounts.oversight import Oversight
 from gateway.accounts.passwords import Passwords
 from gateway.accounts.players import Players
@@ -73,6 +75,8 @@ class Access:
         self._database = database
         self._players = Players(database, router)
         self.oversight = Oversight(database, self.sessions, self._players)
+        self.identities = Identities(database)
+        self.sign_in = SignIn(database, settings, self._failures, self.sessions.now_ms)
         self.mfa = SecondFactor(database, Mail(settings), self._failures, self.sessions.now_ms)
         self._refresh_tokens = tokens.RefreshTokens(b"")
         self._life: asyncio.Task[None] | None = None
@@ -90,6 +94,7 @@ class Access:
         self._refresh_tokens = tokens.RefreshTokens(await secret(self._database, "refresh", 32))
         self._players.open()
         await self.mfa.open()
+        await self.sign_in.open()
         await self.sessions.open()
         self._life = asyncio.create_task(self._live(), name="access")
 
@@ -101,6 +106,7 @@ class Access:
             self._life = None
             await self.audit.close()
         self.passwords.close()
+        await self.sign_in.close()
 
     async def keep(self) -> None:
         """Wait as long as all is kept true; raises what ended it, for then this gateway must not go on."""
@@ -174,12 +180,16 @@ class Access:
         device = tokens.fingerprint(f"device:{device_id}")
         fresh = str(uuid.uuid4())
         user_id = await store.add_guest(self._database, fresh, f"guest-{fresh[:8]}", device)
+        return await self.enter(user_id, origin, device.hex())
+
+    async def enter(self, user_id: str, origin: Origin, device: str = "") -> Entry:
+        """Lets in whose first factor was right."""
         row = await store.account_by_id(self._database, user_id)
         if row is None:
             raise Refusal("UNAVAILABLE", retry_after_s=1)
         if barred := _account(row).barred(self.sessions.now_ms()):
             raise barred
-        return await self._let_in(row, origin, device.hex())
+        return await self._let_in(row, origin, device)
 
     async def upgrade(
         self, identity: Identity, username: str, password: SecretStr, email: str | None
@@ -325,6 +335,7 @@ class Access:
             try:
                 await store.forget_ended_sessions(self._database)
                 await mfa_store.forget_ended(self._database, DAY_S)
+                await identity_store.forget_ended(self._database)
             except (Refusal, Refused) as trouble:
                 log.warning("sessions_not_swept", reason=type(trouble).__name__)
             await asyncio.sleep(SWEEP_S)

@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from actors.times import milliseconds
 from gateway import decode
-from gateway.accounts import mfa_routes
+from gateway.accounts import mfa_routes, oidc_routes
 from gateway.accounts.access import Access
 from gateway.accounts.exchange import (
     Email,
@@ -119,6 +119,7 @@ def routes(access: Access) -> list[web.RouteDef]:
     return [
         *under_auth(auth),
         *mfa_routes.routes(access),
+        *oidc_routes.routes(access),
         web.get("/.well-known/jwks.json", handlers.jwks),
         web.post("/api/v1/players/provision", handlers.provision),
         web.post("/api/v1/moderation/users/{id}/ban", handlers.ban),
