@@ -176,6 +176,25 @@ async def test_fr_08_a_dismissed_suspension_lets_the_player_back(door: Door, ali
     assert (await door.play(alice, "quick_win"))["score"]["current"] >= 50
 
 
+async def test_sc_10_a_completion_that_suspends_is_403_and_does_not_burn_the_token(
+    door: Door, alice: User, moderator: User
+) -> None:
+    actions = [await door.start(alice, "boss_kill") for _ in range(5)]
+    answers = [await door.complete(alice, action) for action in actions]
+    assert [answer.status for answer in answers] == [200] * 3 + [403] * 2
+    assert answers[3].code == "SUSPICIOUS_ACTIVITY"
+    assert answers[4].code in ("SUSPICIOUS_ACTIVITY", "SUSPENDED")
+    case = await case_of(door, moderator, alice)
+    assert [incident["rule"] for incident in case["incidents"]].count("too_fast") >= 3
+    await door.post(f"{CASES}/{case['id']}/dismiss", {"reason": "it was a test"}, as_=moderator)
+    done = await door.until(
+        "the account is back", lambda: door.complete(alice, actions[3]), lambda answer: answer.status == 200, 3
+    )
+    assert done.body["score"] == {"previous": 150, "current": 200}
+    assert (await door.complete(alice, actions[4])).body["score"]["current"] == 250
+    assert await case_of(door, moderator, alice) is None
+
+
 async def test_fr_08_a_moderator_confirms_a_case(
     door: Door, alice: User, moderator: User, flagged_actions: int
 ) -> None:
