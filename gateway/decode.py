@@ -67,7 +67,7 @@ def checked(value: Any, *, plain: bool = False) -> Any:
                 for key in item:
                     if type(key) is not str:
                         raise Refusal("INVALID", "An object's keys must be strings.")
-                    if not plain and _UNFIT.search(key):
+                    if not plain and not (key.isascii() and key.isprintable()) and _UNFIT.search(key):
                         raise Refusal("INVALID", "A key holds control characters or lone surrogates.")
                 deeper.extend(item.values())
             elif kind is list:
@@ -75,7 +75,7 @@ def checked(value: Any, *, plain: bool = False) -> Any:
                     raise Refusal("INVALID", f"A list has more than {COLLECTION_ITEMS_MAX} items.")
                 deeper.extend(item)
             elif kind is str:
-                if not plain and _UNFIT.search(item):
+                if not plain and not (item.isascii() and item.isprintable()) and _UNFIT.search(item):
                     raise Refusal("INVALID", "A text holds control characters or lone surrogates.")
             elif kind is int:
                 if not -INTEGER_MAX <= item <= INTEGER_MAX:

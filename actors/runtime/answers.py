@@ -110,18 +110,18 @@ class Answers:
 
     async def _complete(self, before: Known, delivery: Delivery) -> None:
         """Fill in what tells had answered, from their receivers' journals, so that the reply is the same again."""
-        data = dict(before.reply.data or {})
+        reply = before.reply
+        data = dict(reply.data or {})
         whole = True
         for packed in before.awaits:
             awaited = Await.unpack(packed, self.catalog)
             question = pack([awaited.parcel, awaited.index])
-            reply = await self.router.ask(awaited.target, CONTROL, "answer_of", question, caller=SYSTEM, timeout_s=2.0)
-            data[awaited.into] = await self._gathered(awaited, reply.data) if reply.status == 200 else None
+            told = await self.router.ask(awaited.target, CONTROL, "answer_of", question, caller=SYSTEM, timeout_s=2.0)
+            data[awaited.into] = await self._gathered(awaited, told.data) if told.status == 200 else None
             whole = whole and data[awaited.into] is not None
-        answer = before.reply._replace(data=data)
         if whole:
-            before.reply, before.awaits = answer, ()
-        delivery.reply(answer)
+            before.complete(data)
+        delivery.reply(reply._replace(data=data))
 
     def answer_of(self, cell: Cell, delivery: Delivery) -> None:
         """The stored answer to one tell of a parcel that this actor has played."""
@@ -167,7 +167,7 @@ class Answers:
                 parcel.to,
                 PARCEL,
                 "",
-                pack([parcel.tells, 0]),
+                pack([parcel.packed, 0]),
                 caller=SYSTEM,
                 op=parcel.id,
                 timeout_s=DELIVER_WITHIN_S,
@@ -189,7 +189,8 @@ class Answers:
         """Let the reply go, and keep only what answers the op id again."""
         played.answer()
         if played.cell.recent.get(played.op) is played:
-            played.cell.recent[played.op] = Known(played.fingerprint, played.reply)
+            reply = played.reply
+            played.cell.recent[played.op] = Known(played.fingerprint, reply.version, reply.data)
 
     def _parcel_answered(self, turns: list[tuple[Played, Await] | None], answered: "asyncio.Future[Reply]") -> None:
         reply = answered.result()

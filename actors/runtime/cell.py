@@ -4,6 +4,8 @@ from collections import deque
 from typing import Any, Protocol
 from weakref import WeakSet
 
+from pydantic_core import from_json, to_json
+
 from actors.catalog import Catalog
 from actors.core import Actor, Gather
 from schemas.address import Address
@@ -122,16 +124,27 @@ class Played:
 class Known:
     """What is kept of a turn that was committed and answered: enough to answer its op id again.
 
-    `awaits` names the parts of the reply that tells filled in: [[into, kind, key, parcel, index, then?], ...]; it is
-    empty when the reply is whole.
+    The answer is kept as JSON, as the journal has it: a hundred thousand of them are a hundred thousand objects for the
+    cycle collector then, and not a million. `awaits` names the parts of the reply that tells filled in: [[into, kind,
+    key, parcel, index, then?], ...]; it is empty when the reply is whole.
     """
 
-    __slots__ = ("awaits", "fingerprint", "reply")
+    __slots__ = ("_data", "awaits", "fingerprint", "version")
 
-    def __init__(self, fingerprint: int, reply: Reply, awaits: Any = ()) -> None:
+    def __init__(self, fingerprint: int, version: int, data: Any, awaits: Any = ()) -> None:
         self.fingerprint = fingerprint
-        self.reply = reply
+        self.version = version
         self.awaits = awaits
+        self._data = to_json(data)
+
+    @property
+    def reply(self) -> Reply:
+        return Reply(200, self.version, from_json(self._data))
+
+    def complete(self, data: Any) -> None:
+        """The reply is whole."""
+        self._data = to_json(data)
+        self.awaits = ()
 
 
 class Cell:

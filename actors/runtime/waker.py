@@ -18,7 +18,7 @@ from actors.runtime.journal import TAIL_ROWS_MAX, Checkpoint, Journal, Stored, S
 from actors.runtime.metrics import HostMetrics
 from schemas import limits
 from schemas.address import Address
-from schemas.messages import Reply, unpack
+from schemas.messages import unpack
 from schemas.problems import Refusal
 
 _log = structlog.get_logger("waker")
@@ -181,4 +181,4 @@ class Waker:
 
 def known(version: int, turn: dict[str, Any]) -> Known:
     """The answer to a repeated op id, from its turn in the journal."""
-    return Known(turn.get("fingerprint", 0), Reply(200, version, turn.get("reply")), turn.get("awaits") or ())
+    return Known(turn.get("fingerprint", 0), version, turn.get("reply"), turn.get("awaits") or ())

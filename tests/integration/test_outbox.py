@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from actors.runtime import faults, turns
 from schemas.address import player
@@ -48,7 +48,7 @@ async def delivered(greenroom: Greenroom) -> None:
 
 
 def parcel(greenroom: Greenroom, key: str, op: str, tells: list[tuple[str, int]]) -> "asyncio.Future[Reply]":
-    data = pack([[[tell, "receive", {"amount": amount}] for tell, amount in tells], 0])
+    data = pack([to_json([[tell, "receive", {"amount": amount}] for tell, amount in tells]), 0])
     return greenroom.router.ask(counter(key), PARCEL, "", data, caller=SYSTEM, op=op)
 
 
