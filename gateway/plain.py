@@ -25,6 +25,7 @@ ROWS: tuple[Plain, ...] = (
     Plain("POST", f"{API}/auth/guest", "Play at once; a device comes back to its player.", routes.Guest),
     Plain("POST", f"{API}/auth/refresh", "Exchange a refresh token, which is used up.", routes.Refresh),
     Plain("POST", f"{API}/auth/upgrade", "Turn a guest into an account.", routes.Credentials, role="player"),
+    Plain("POST", f"{API}/auth/password", "Change it; other sessions end.", routes.PasswordChange, role="player"),
     Plain("POST", f"{API}/auth/logout", "End this session.", role="player"),
     Plain("POST", f"{API}/auth/logout-all", "End all sessions of the user.", role="player"),
     Plain("GET", f"{API}/auth/sessions", "Where the user is logged in.", role="player"),

@@ -210,6 +210,22 @@ class Access:
         row = await store.account_by_id(self._database, user_id)
         return self._described(row) if row is not None else {}
 
+    async def change_password(self, identity: Identity, password: SecretStr, fresh: SecretStr, origin: Origin) -> None:
+        """Replace the password, which has to be given; every other session ends, and every login that waits."""
+        user_id = identity.user_id
+        row = await store.account_by_id(self._database, user_id)
+        if row is None or row["password"] is None:
+            raise Refusal("no_password", "This account has no password yet; upgrade gives it one.")
+        await self._check_password(row, "", password, origin, wrong=403)
+        hashed = await self.passwords.hash(fresh)
+        async with self._database.transaction() as connection:
+            if not await store.set_password(connection, user_id, row["password"], hashed):
+                raise Refusal("password_changed", "The password was changed meanwhile.")
+            ended = await store.revoke_sessions(connection, user_id, "password_changed", identity.session_id)
+            await mfa_store.forget_logins(connection, user_id)
+            await store.add_audit(connection, user_id, "player", "change_password", user_id, {}, "")
+        self.sessions.end(user_id, ended)
+
     async def refresh(self, token: str) -> Tokens:
         """New tokens for a refresh token, which is used up. A used one ends the whole session: somebody copied it."""
         session_id = self._refresh_tokens.session_of(token)

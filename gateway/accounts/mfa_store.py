@@ -132,6 +132,11 @@ async def mail_again(sql: Sql, pending_id: bytes, code_hash: bytes, mails_max: i
     return tag == "UPDATE 1"
 
 
+async def forget_logins(sql: Sql, user_id: str) -> None:
+    """Whoever waits with a first factor from before has to show it again."""
+    await sql.execute("DELETE FROM mfa_pending WHERE user_id = $1 AND purpose = 'login'", user_id)
+
+
 async def take_try(sql: Sql, pending_id: bytes, purpose: str, tries_max: int) -> Row | None:
     """One more try (secret, address, code_hash, tries_left); None when there is nothing to try at (any more)."""
     return await sql.fetch_row(

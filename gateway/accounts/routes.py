@@ -67,6 +67,11 @@ class Login(Secretive):
         return self
 
 
+class PasswordChange(Secretive):
+    password: TriedPassword
+    new_password: NewPassword
+
+
 class Guest(Secretive):
     device_id: DeviceId
 
@@ -111,6 +116,7 @@ def routes(access: Access) -> list[web.RouteDef]:
         ("POST", "login", handlers.login),
         ("POST", "guest", handlers.guest),
         ("POST", "upgrade", handlers.upgrade),
+        ("POST", "password", handlers.change_password),
         ("POST", "refresh", handlers.refresh),
         ("POST", "logout", handlers.logout),
         ("POST", "logout-all", handlers.logout_all),
@@ -159,6 +165,13 @@ class Handlers:
         body = await decode.body(request, Credentials)
         described = await self._access.upgrade(user, body.username, body.password, body.email)
         return secret_json({"userId": user.user_id, "user": described})
+
+    async def change_password(self, request: web.Request) -> web.Response:
+        """`POST /api/v1/auth/password`"""
+        user = user_of(request)
+        body = await decode.body(request, PasswordChange)
+        await self._access.change_password(user, body.password, body.new_password, origin_of(request))
+        return secret_json({"ok": True})
 
     async def refresh(self, request: web.Request) -> web.Response:
         """`POST /api/v1/auth/refresh`"""

@@ -95,9 +95,12 @@ async def upgrade(
     return tag == "UPDATE 1"
 
 
-async def set_password(sql: Sql, user_id: str, former: str, password: str) -> None:
-    """Replace the hash, unless somebody replaced it meanwhile."""
-    await sql.execute("UPDATE account SET password = $3 WHERE id = $1 AND password = $2", user_id, former, password)
+async def set_password(sql: Sql, user_id: str, former: str, password: str) -> bool:
+    """Replace the hash; False when somebody replaced it meanwhile."""
+    tag = await sql.execute(
+        "UPDATE account SET password = $3 WHERE id = $1 AND password = $2", user_id, former, password
+    )
+    return tag == "UPDATE 1"
 
 
 async def set_role(sql: Sql, user_id: str, role: str, grant: bool) -> list[str] | None:
@@ -203,12 +206,12 @@ async def revoke_session(sql: Sql, session_id: str, reason: str) -> str | None:
     return user_id
 
 
-async def revoke_sessions(sql: Sql, user_id: str, reason: str) -> list[str]:
-    """End all sessions of the user; their ids."""
+async def revoke_sessions(sql: Sql, user_id: str, reason: str, but: str = "") -> list[str]:
+    """End all sessions of the user but this one; their ids."""
     rows = await sql.fetch(
         "UPDATE session SET revoked_at = clock_timestamp(), revoked_for = $2 "
-        "WHERE user_id = $1 AND revoked_at IS NULL RETURNING id",
-        *(user_id, reason),
+        "WHERE user_id = $1 AND revoked_at IS NULL AND id <> $3 RETURNING id",
+        *(user_id, reason, but),
     )
     return [row["id"] for row in rows]
 
