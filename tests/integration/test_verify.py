@@ -10,7 +10,6 @@ from actors.runtime.database import Connection
 from schemas.address import player
 from schemas.messages import pack, unpack
 from scripts.verify import tells
-from scripts.verify.report import Report
 from tests.harness import Greenroom, Servers
 from tests.integration.played import (
     CUP,
@@ -41,11 +40,6 @@ async def greenroom(servers: Servers) -> AsyncIterator[Greenroom]:
         await play(greenroom)
         await greenroom.stop_host(greenroom.homes[0])
         yield greenroom
-
-
-def breaches(report: Report) -> set[tuple[str, str]]:
-    """Each invariant that is broken, with the actor."""
-    return {(one.invariant, one.actor) for one in report.findings}
 
 
 async def test_a_world_that_is_whole_gives_no_finding(greenroom: Greenroom) -> None:
@@ -121,20 +115,20 @@ async def lost_incident(connection: Connection) -> None:
     await connection.execute("DELETE FROM incident WHERE player = 'cleo'")
 
 
-HISTORIES: list[tuple[Corruption, str, object]] = [
-    (gap, "K4", ANN),
-    (two_writers_in_one_turn, "K4", CUP),
-    (unknown_run, "K4", BEA),
-    (run_without_a_lease, "K4", "fraud:0"),
-    (wrong_length, "K4", BEA),
-    (unknown_event, "K4", BEA),
-    (no_unique_ops, "K4", "journal"),
-    (corrupt_checkpoint, "K5", ANN),
-    (checkpoint_of_another_state, "K5", ANN),
-    (checkpoint_ahead_of_the_journal, "K5", ANN),
-    (checkpoint_within_a_turn, "K5", CUP),
-    (checkpoint_without_a_history, "K5", "player:annabel"),
-    (lost_incident, "K5", "fraud:0"),
+HISTORIES: list[tuple[Corruption, str, object, str]] = [
+    (gap, "K4", ANN, "is missing"),
+    (two_writers_in_one_turn, "K4", CUP, "two writers in one turn"),
+    (unknown_run, "K4", BEA, "run 4711, which no host ever had"),
+    (run_without_a_lease, "K4", "fraud:0", "had lost its lease"),
+    (wrong_length, "K4", BEA, "holds 2 events instead of 1"),
+    (unknown_event, "K4", BEA, "no code knows its event 'exploded'"),
+    (no_unique_ops, "K4", "journal", "lost its constraint journal_op"),
+    (corrupt_checkpoint, "K5", ANN, "its checksum is another"),
+    (checkpoint_of_another_state, "K5", ANN, "differs from its history in wallet"),
+    (checkpoint_ahead_of_the_journal, "K5", ANN, "ahead of its journal"),
+    (checkpoint_within_a_turn, "K5", CUP, "within the turn that ends"),
+    (checkpoint_without_a_history, "K5", "player:annabel", "no history at all"),
+    (lost_incident, "K5", "fraud:0", "is not in the table"),
 ]
 
 
@@ -181,16 +175,16 @@ async def score_beyond_its_bound(connection: Connection) -> None:
     await rewrite(connection, turn, lambda turn: turn["events"][0][1].update(scores={"main": 2**53}))
 
 
-SUMS: list[tuple[Corruption, str, object]] = [
-    (changed_event_amount, "K8", ANN),
-    (changed_event_amount, "K8", MAIN),
-    (turn_doubled_under_another_op, "K8", BEA),
-    (missing_board_entry, "K8", TEAMS),
-    (wrong_wallet_sum, "K6", ANN),
-    (wrong_credit_with_a_right_balance, "K6", "currency gold"),
-    (token_used_twice, "K14", CLEO),
-    (token_of_nobody, "K14", CLEO),
-    (score_beyond_its_bound, "P8", BEA),
+SUMS: list[tuple[Corruption, str, object, str]] = [
+    (changed_event_amount, "K8", ANN, "5 + 70 on main became 12 instead of 75"),
+    (changed_event_amount, "K8", MAIN, "ann has 12 on main, the score events of player:ann give it 75"),
+    (turn_doubled_under_another_op, "K8", BEA, "7 + 5 on main became 7 instead of 12"),
+    (missing_board_entry, "K8", TEAMS, "greens has 7 on teams (period 0), which no score event explains"),
+    (wrong_wallet_sum, "K6", ANN, "100 -3 gold became 70 instead of 97"),
+    (wrong_credit_with_a_right_balance, "K6", "currency gold", "25 arrived and 0 are under way or dead: +5"),
+    (token_used_twice, "K14", CLEO, "was used at version"),
+    (token_of_nobody, "K14", CLEO, "never given to this player"),
+    (score_beyond_its_bound, "P8", BEA, "points on main, 9,007,199,254,740,991 at most"),
 ]
 
 
@@ -254,33 +248,34 @@ async def account_without_its_player(connection: Connection) -> None:
     await forget_checkpoint(connection, BEA)
 
 
-MESSAGES: list[tuple[Corruption, str, object]] = [
-    (lost_outbox_row, "K9", CLEO),
-    (lost_outbox_row, "K8", MAIN),
-    (doubled_placement, "K9", MAIN),
-    (doubled_placement, "K8", MAIN),
-    (placement_that_nobody_sent, "K9", MAIN),
-    (changed_placement, "K9", DAILY),
-    (dead_letter_of_a_played_message, "K9", MAIN),
-    (outbox_row_of_a_played_message, "K9", MAIN),
-    (lost_dead_letter, "K9", "fraud:0"),
-    (lost_reward, "K9", CUP),
-    (lost_reminder, "K9", DAILY),
-    (account_without_its_player, "K1", BEA),
+MESSAGES: list[tuple[Corruption, str, object, str]] = [
+    (lost_outbox_row, "K9", CLEO, "was sent, and is neither played, nor in the outbox or the dead letters"),
+    (lost_outbox_row, "K8", MAIN, "cleo has 9 on main, the score events of player:cleo give it 59"),
+    (doubled_placement, "K9", MAIN, "was played 2 times"),
+    (doubled_placement, "K8", MAIN, "cleo has 109 on main"),
+    (placement_that_nobody_sent, "K9", MAIN, "its sender is player:ann, whose turn does not send it"),
+    (changed_placement, "K9", DAILY, "as another than was sent"),
+    (dead_letter_of_a_played_message, "K9", MAIN, "is in the dead letters"),
+    (outbox_row_of_a_played_message, "K9", MAIN, "is in the outbox"),
+    (lost_dead_letter, "K9", "fraud:0", "(notify) to player:nobody was sent"),
+    (lost_reward, "K9", CUP, "(credit) to player:ann was sent"),
+    (lost_reminder, "K9", DAILY, "is gone before it was due"),
+    (account_without_its_player, "K1", BEA, "has no history"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("corrupt", "invariant", "actor"),
+    ("corrupt", "invariant", "actor", "says"),
     [pytest.param(*case, id=f"{case[0].__name__}-{case[1]}-{case[2]}") for case in (*HISTORIES, *SUMS, *MESSAGES)],
 )
 async def test_what_is_wrong_is_found_and_named(
-    greenroom: Greenroom, corrupt: Corruption, invariant: str, actor: object
+    greenroom: Greenroom, corrupt: Corruption, invariant: str, actor: object, says: str
 ) -> None:
     async with tampered(greenroom) as connection:
         await corrupt(connection)
         report = await verified(connection)
-    assert (invariant, str(actor)) in breaches(report), report.findings
+    told = [one.what for one in report.findings if (one.invariant, one.actor) == (invariant, str(actor))]
+    assert any(says in what for what in told), report.findings
     assert not report.ok
     assert report.verdict(invariant) == "broken"
     assert all(one.todo for one in report.findings)
