@@ -27,7 +27,7 @@ from gateway.hub import Hub
 from gateway.identity import ACCESS, IDENTITY, LIMITER, REQUEST_ID, SETTINGS, address_of, allowed_origin, identify
 from gateway.limits import Limiter
 from gateway.logs import access_log, application_log, error_log
-from gateway.malformed import Runner, headers_too_large
+from gateway.malformed import LINE_BYTES_MAX, Runner, headers_too_large
 from gateway.metrics import GatewayMetrics, LoopLag, Reading, merged
 from gateway.presence import Presence
 from gateway.rest import Rest
@@ -104,7 +104,7 @@ class Gateway:
             access_log=None,
             handle_signals=False,
             keepalive_timeout=KEEP_ALIVE_S,
-            max_line_size=HEADER_BYTES_MAX // 2,
+            max_line_size=LINE_BYTES_MAX,
             max_field_size=HEADER_BYTES_MAX,
             auto_decompress=False,
             shutdown_timeout=1.0,

@@ -11,12 +11,17 @@ from gateway import errors
 from schemas.limits import HEADER_BYTES_MAX
 from schemas.problems import Refusal
 
+LINE_BYTES_MAX = HEADER_BYTES_MAX // 2
+
 Answer = Callable[[web.BaseRequest, Refusal, BaseException | None], web.Response]
 """The response to a request that no handler sees, from the refusal and what was raised."""
 
 
 def headers_too_large() -> Refusal:
-    return Refusal("TOO_LARGE", f"The headers are longer than {HEADER_BYTES_MAX // 1024} KiB.", status=431)
+    message = (
+        f"The request line has at most {LINE_BYTES_MAX // 1024} KiB, and all headers {HEADER_BYTES_MAX // 1024} KiB."
+    )
+    return Refusal("TOO_LARGE", message, status=431)
 
 
 def _refusal(status: int, error: BaseException | None) -> Refusal:

@@ -66,19 +66,20 @@ def close_code(stream: bytes) -> int:
 
 
 @pytest.mark.parametrize(
-    "head",
+    ("head", "status"),
     [
-        b"POST /api/v1/actions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
-        b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 20_000 + b"\r\n\r\n",
-        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00",
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 20_000 + b"\r\n\r\n", b"431"),
+        (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"431"),
+        (b"\x16\x03\x01\x02\x00\x01\x00", b"400"),
     ],
 )
-async def test_a_request_that_is_none_is_refused_and_closed(room: OneProcess, head: bytes) -> None:
+async def test_a_request_that_is_none_is_refused_and_closed(room: OneProcess, head: bytes, status: bytes) -> None:
     async with opened(room) as (reader, writer):
         writer.write(head)
         answer = await everything(reader)
-    assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
+    assert answer.startswith((b"HTTP/1.0 " + status, b"HTTP/1.1 " + status))
+    assert b"requestId" in answer
     assert b"Traceback" not in answer
 
 
