@@ -91,6 +91,9 @@ class Hub:
             raise
         if socket.listeners.get(name) is not listener:
             raise Refusal("superseded", "A later frame subscribed to this topic anew, or ended it.")
+        if listener.overtaken:
+            self.unsubscribe(socket, name)
+            raise Refusal("OVERLOADED", "The topic moves faster than it can be read; subscribe again.", retry_after_s=1)
         topic.answer(listener, id_, after, states)
 
     def unsubscribe(self, socket: Socket, name: str) -> bool:

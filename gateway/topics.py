@@ -28,7 +28,7 @@ class State(NamedTuple):
 class Listener:
     """One socket's interest in one topic, under the name that the client gave it."""
 
-    __slots__ = ("held", "name", "seq", "socket", "topic")
+    __slots__ = ("held", "name", "overtaken", "seq", "socket", "topic")
 
     def __init__(self, socket: "Socket", topic: "Topic", name: str) -> None:
         self.socket = socket
@@ -37,12 +37,18 @@ class Listener:
         self.seq = -1
         self.held: list[tuple[int, Shared]] | None = []
         """Pushes that arrived before the answer to the subscription, which goes first."""
+        self.overtaken = False
+        """Whether more arrived before the answer than can be held: some are missing, so it must be read again."""
 
     def tell(self, seq: int, push: Shared, *, conflate: bool = False) -> None:
         """Send the push unless this client had it before."""
         if self.held is not None:
+            if conflate:
+                self.held.clear()
             if len(self.held) < PUSHES_HELD_MAX:
                 self.held.append((seq, push))
+            else:
+                self.overtaken = True
             return
         if seq > self.seq:
             self.seq = seq

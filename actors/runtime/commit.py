@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from pydantic_core import to_json
 
-from actors.core import Forget, Record, Remind, Tell
+from actors.core import Event, Forget, Record, Remind, Tell
 from actors.runtime import faults, journal
 from actors.runtime.cell import Await, Cell, Delivery, Played
 from actors.runtime.database import OutcomeUnknown, Refused, Statements, UniqueConflict
@@ -27,12 +27,14 @@ ATTEMPTS_MAX = 3
 class Parcel:
     """The tells of one group to one actor, on their way."""
 
-    __slots__ = ("id", "tells", "to", "turns")
+    __slots__ = ("id", "packed", "tells", "to", "turns")
 
     def __init__(self, parcel_id: str, to: Address) -> None:
         self.id = parcel_id
         self.to = to
         self.tells: list[list[Any]] = []
+        self.packed = b""
+        """The tells as JSON, as the outbox keeps them and the receiver gets them."""
         self.turns: list[tuple[Played, Await] | None] = []
 
 
@@ -177,7 +179,10 @@ class GroupCommit:
         await self._idle.wait()
 
     async def run_forever(self) -> None:
-        """Commit group after group; returns never, ends by cancellation."""
+        """Commit group after group; returns never, ends by cancellation, which leaves a commit's outcome unknown.
+
+        To be run as a task of its own: nothing that waits for a turn can cancel its commit.
+        """
         while True:
             await self._wanted.wait()
             if self._sealed:
@@ -338,8 +343,7 @@ class GroupCommit:
         if not statements:
             return
         with self.metrics.commit_seconds.time():
-            # Shielded: a commit that went out must be waited for, whatever happens to the task that asked for it.
-            await asyncio.shield(asyncio.ensure_future(self.statements.commit(statements)))
+            await self.statements.commit(statements)
         if faults.armed and await faults.pause("after_commit_send"):
             raise OutcomeUnknown("fault")
         self.metrics.commit_turns.observe(len(group.turns))
@@ -366,12 +370,12 @@ class GroupCommit:
                         [turn.at for turn in written],
                         [run] * len(written),
                         [journal.readable(to_json(turn.stored())) for turn in written],
-                        [journal.readable(to_json(turn.events, by_alias=False)) for turn in written],
+                        [journal.readable(_events_json(turn.events)) for turn in written],
                         [parcel.id for parcel in group.parcels],
                         [self.bucket_of(parcel.to) for parcel in group.parcels],
                         [parcel.to.kind for parcel in group.parcels],
                         [parcel.to.key for parcel in group.parcels],
-                        [journal.readable(to_json(parcel.tells)) for parcel in group.parcels],
+                        [parcel.packed for parcel in group.parcels],
                         sorted(finished),
                     ],
                 )
@@ -404,6 +408,8 @@ class GroupCommit:
                     turn.awaits.append(awaited)
                 parcel.tells.append([tell_op, effect.command.wire_name, effect.command.model_dump(mode="python")])
                 parcel.turns.append((turn, awaited) if awaited is not None else None)
+        for parcel in group.parcels:
+            parcel.packed = journal.readable(to_json(parcel.tells))
 
     def _add_side_effects(self, statements: list[tuple[str, list[Any]]], group: Group) -> None:
         reminders: dict[tuple[Address, str], tuple[Played, Remind]] = {}
@@ -455,6 +461,11 @@ class GroupCommit:
         due = _due_checkpoints(group)
         if due:
             statements.append(checkpoint_statement(due))
+
+
+def _events_json(events: list[Event[Any]]) -> bytes:
+    """[[name, fields], ...]"""
+    return to_json([(event.wire_name, event) for event in events], by_alias=False)
 
 
 def _due_checkpoints(group: Group) -> list[Cell]:

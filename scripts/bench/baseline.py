@@ -17,18 +17,38 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
 
 _TABLE = """
 CREATE SCHEMA IF NOT EXISTS bench;
-CREATE TABLE IF NOT EXISTS bench.row (
-    kind text NOT NULL, key text NOT NULL, version bigint NOT NULL, length int NOT NULL, op text NOT NULL,
-    at bigint NOT NULL, run uuid NOT NULL, turn jsonb NOT NULL, events jsonb NOT NULL,
-    PRIMARY KEY (kind, key, version)
-)
+CREATE TABLE IF NOT EXISTS bench.row (LIKE journal INCLUDING ALL)
 """
+"""The journal's columns, keys and checks: what is compared is a command with one INSERT of the row that it writes."""
 _INSERT = """
 INSERT INTO bench.row (kind, key, version, length, op, at, run, turn, events)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
-_TURN = json.dumps({"caller": "server-account", "content": 1, "command": "award_score", "seed": 1234567890123})
-_EVENTS = json.dumps([{"type": "scored", "board": "main", "points": 1, "reason": "bench", "at": 1763730000000}])
+_USER = "00000000-0000-4000-8000-000000000000"
+_TURN = json.dumps(
+    {
+        "command": "award_score",
+        "caller": _USER,
+        "data": {"points": 1, "board": "practice", "reason": "bench", "attributes": None, "at": None},
+        "content": 1,
+        "reply": {"score": {"previous": 897, "current": 898}},
+        "fingerprint": 231885578577635,
+        "role": "server",
+        "awaits": [["rank", "leaderboard", "practice/0", "parcel:17:758", 195]],
+    },
+    separators=(",", ":"),
+)
+_AWARDED = {
+    "board": "practice",
+    "points": 1,
+    "at": 1763730000000,
+    "reason": "bench",
+    "by": _USER,
+    "attributes": {},
+    "scores": {"practice": 898},
+    "periods": {},
+}
+_EVENTS = json.dumps([["score_awarded", _AWARDED]], separators=(",", ":"))
 
 
 async def inserts(job: dict[str, Any]) -> dict[str, Any]:
@@ -50,8 +70,8 @@ async def inserts(job: dict[str, Any]) -> dict[str, Any]:
         key, version = f"{run}-{number}", 0
         while (began := time.perf_counter()) < until:
             version += 1
-            op, at = f"{run}-{number}-{version}", time.time_ns() // 1_000_000
-            await statement.fetch("player", key, version, 1, op, at, run, _TURN, _EVENTS)
+            op, at = f"{_USER}:{number:016x}{version:010x}", time.time_ns() // 1_000_000
+            await statement.fetch("player", key, version, 1, op, at, 1, _TURN, _EVENTS)
             if began >= measured_from:
                 latencies_ns.append(int((time.perf_counter() - began) * 1e9))
 

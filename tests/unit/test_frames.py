@@ -9,7 +9,7 @@ import pytest
 
 from actors.core import Actor
 from gateway import decode, forms
-from gateway.limits import Bucket, Limiter, Rate
+from gateway.limits import PUSHES_HELD_MAX, Bucket, Limiter, Rate
 from gateway.outlet import TRANSPORT_BYTES_MAX, Outlet
 from gateway.topics import Listener, State, TurnTopic, ViewTopic, topic_of
 from schemas import frames
@@ -222,6 +222,18 @@ async def test_pushes_that_overtake_the_answer_follow_it_in_order() -> None:
         ("sheet.update", 6, {"n": 6}),
         ("sheet.update", 7, {"n": 7}),
     ]
+
+
+async def test_a_listener_knows_when_more_overtook_its_answer_than_can_be_held() -> None:
+    topic = sheet_topic()
+    _, listener = listening(topic)
+    overtaken = []
+    for number in range(PUSHES_HELD_MAX + 1):
+        overtaken.append(listener.overtaken)
+        topic.pushed("a", number + 1, {"n": number}, None)
+    assert not any(overtaken)
+    assert listener.overtaken
+    assert len(listener.held or ()) == PUSHES_HELD_MAX
 
 
 async def test_a_resumed_client_gets_what_it_missed_once() -> None:
