@@ -5,9 +5,9 @@ import hmac
 import random
 import re
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -172,8 +172,7 @@ class Event(Shape, Generic[A]):
         return {}
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(NamedTuple):
     """A command to another actor, stored with the sender's events and delivered after the commit.
 
     When `into` is given, the reply to the client waits (for a while) for the answer, and holds it under that name;
@@ -186,8 +185,7 @@ class Tell:
     then: "Gather | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class Remind:
+class Remind(NamedTuple):
     """A command to the actor itself at a time (milliseconds since 1970 UTC), stored with the events.
 
     A reminder of the same actor under the same `name` is replaced.
@@ -198,19 +196,17 @@ class Remind:
     command: "Command[Any]"
 
 
-@dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(NamedTuple):
     """Takes back the reminder of this name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A row for a read model, written in the same commit as the events. `table` is one of journal.RECORDS."""
 
     table: str
-    row: Mapping[str, Any] = field(default_factory=dict)
+    row: Mapping[str, Any]
 
 
 Effect = Event[Any] | Tell | Remind | Forget | Record

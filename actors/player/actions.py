@@ -210,7 +210,8 @@ class Completion:
         name, per_minute = self.way.completions
         pace.guard(player, name, per_minute, turn.at, halved=judgement.halved)
         gain = Gain(self.way.type.board, self.way.type.points, turn.at, self.held.type, self.held.attributes)
-        scores, periods = gain.tallies(player, turn)
+        boards = gain.boards(turn)
+        scores, periods = gain.tallies(player, boards)
         yield ActionCompleted(
             id=self.id,
             type=self.held.type,
@@ -226,7 +227,7 @@ class Completion:
             watched=self.way.type.fraud,
             unassessed=judgement.unassessed,
         )
-        yield from gain.placements(player, turn)
+        yield from gain.placements(player, boards)
         if judgement.unassessed:
             yield Tell(detector_of(player.id, turn.content.fraud), self.assess(player, turn, late=True))
         warning = {"warning": judgement.warning} if judgement.warning else {}

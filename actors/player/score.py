@@ -32,7 +32,7 @@ from schemas import limits
 from schemas.shape import Amount, Attributes, Key, Text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Gain:
     """Points that a player is about to earn. `source` is the action type or the reason of the award."""
 
@@ -42,25 +42,27 @@ class Gain:
     source: str
     attributes: Mapping[str, str | int | bool]
 
-    def boards(self, turn: Turn) -> Iterator[tuple[str, Board, int]]:
+    def boards(self, turn: Turn) -> list[tuple[str, Board, int]]:
         """The boards that count it, the first one first, each with its present period.
 
         What was earned in another period is too late (or early) for a board that is reset.
         """
         content = turn.content
+        counting = []
         for name in (self.board, *content.followers(self.board)):
             board = content.boards[name]
             period = period_of(board.reset, board.seasons, turn.at)
-            timely = period == period_of(board.reset, board.seasons, self.at)
+            timely = self.at == turn.at or period == period_of(board.reset, board.seasons, self.at)
             if name == self.board and not timely:
                 raise Rejected("period_over", f"The score was not earned in the present period of {name}.")
             if name == self.board or (timely and (board.actions is None or self.source in board.actions)):
-                yield name, board, period
+                counting.append((name, board, period))
+        return counting
 
-    def tallies(self, player: Player, turn: Turn) -> tuple[dict[str, int], dict[str, int]]:
+    def tallies(self, player: Player, boards: list[tuple[str, Board, int]]) -> tuple[dict[str, int], dict[str, int]]:
         """The player's scores afterwards and their periods, by board; refused when one would be too high."""
         scores, periods = {}, {}
-        for name, board, period in self.boards(turn):
+        for name, board, period in boards:
             if name != self.board and board.subject != PLAYER:
                 continue
             tally = player.tallies.get(name, _NOTHING)
@@ -78,9 +80,9 @@ class Gain:
                 periods[name] = period
         return scores, periods
 
-    def placements(self, player: Player, turn: Turn) -> Iterator[Tell]:
+    def placements(self, player: Player, boards: list[tuple[str, Board, int]]) -> Iterator[Tell]:
         """What the boards are told. The reply waits for the rank on the first."""
-        for name, board, period in self.boards(turn):
+        for name, board, period in boards:
             subject, title = player.id, player.name
             if board.subject != PLAYER:
                 subject = title = str(self.attributes.get(board.subject, ""))
@@ -119,7 +121,7 @@ def scores_now(player: Player, turn: Turn) -> dict[str, int]:
 def keep_tallies(player: Player, scores: Mapping[str, int], periods: Mapping[str, int]) -> None:
     """Take over the scores of an event."""
     for board, score in scores.items():
-        player.tallies[board] = Tally(score=score, period=periods.get(board, 0))
+        player.tallies[board] = Tally(score, periods.get(board, 0))
 
 
 class AwardScore(Command[Player]):
@@ -137,7 +139,8 @@ class AwardScore(Command[Player]):
     def decide(self, player: Player, turn: Turn) -> Effects:
         board_of(turn.content, self.board)
         gain = Gain(self.board, self.points, self._earned_at(turn), self.reason or "award", self.attributes or {})
-        scores, periods = gain.tallies(player, turn)
+        boards = gain.boards(turn)
+        scores, periods = gain.tallies(player, boards)
         yield ScoreAwarded(
             board=self.board,
             points=self.points,
@@ -148,7 +151,7 @@ class AwardScore(Command[Player]):
             scores=scores,
             periods=periods,
         )
-        yield from gain.placements(player, turn)
+        yield from gain.placements(player, boards)
         return gain.reply(player, turn, scores)
 
     def _earned_at(self, turn: Turn) -> int:

@@ -1,5 +1,6 @@
 """The state of a player, shared by all facets."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -15,7 +16,8 @@ class Facet(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Tally(Facet):
+@dataclass(slots=True)
+class Tally:
     """What the player earned on one board in its present period."""
 
     score: int = 0

@@ -13,10 +13,11 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgpack
 import structlog
 
 from actors.runtime.cell import Delivery
@@ -47,11 +48,14 @@ class Receiver(Protocol):
     def accept(self, delivery: Delivery) -> None: ...
 
 
-def unpack_request(packed: list[Any]) -> Request:
-    verb, kind, key, name, op, caller, data, attempt, trace, watch = packed
-    return Request(
-        verb, kind, key, name, op, Caller(caller[0], tuple(caller[1]), caller[2]), data, attempt, trace, watch
-    )
+def unpack_batch(frame: bytes) -> Any:
+    """What a router's frame says. Tuples, because that is what requests and callers are made of."""
+    return msgpack.unpackb(frame, use_list=False)
+
+
+def unpack_request(packed: tuple[Any, ...]) -> Request:
+    verb, kind, key, name, op, (user, roles, internal), data, attempt, trace, watch = packed
+    return Request(verb, kind, key, name, op, Caller(user, roles, internal), data, attempt, trace, watch)
 
 
 class Frames(asyncio.Protocol):
@@ -79,12 +83,12 @@ class Frames(asyncio.Protocol):
                 return
             if len(buffer) - start - 4 < length:
                 break
-            self.frame(unpack(bytes(memoryview(buffer)[start + 4 : start + 4 + length])))
+            self.frame(bytes(memoryview(buffer)[start + 4 : start + 4 + length]))
             start += 4 + length
         if start:
             del buffer[:start]
 
-    def frame(self, content: Any) -> None:
+    def frame(self, packed: bytes) -> None:
         raise TypeError("a subclass says what a frame means")
 
     def write(self, content: Any) -> None:
@@ -138,7 +142,7 @@ class HostSession:
     def ack(self) -> None:
         self._out.add((ACK,))
 
-    def take(self, host: Receiver, batch: list[Any]) -> None:
+    def take(self, host: Receiver, batch: Iterable[Any]) -> None:
         """Hand a batch to the host and acknowledge it."""
         host.receive(self, [(number, unpack_request(packed)) for number, packed in batch])
         self.ack()
@@ -185,7 +189,8 @@ class _HostEnd(Frames):
         # Actors that its peer watched still have news for it.
         self.transport = None
 
-    def frame(self, content: Any) -> None:
+    def frame(self, packed: bytes) -> None:
+        content = unpack_batch(packed)
         if self._trusted:
             self._session.take(self._host, content)
         elif isinstance(content, bytes) and hmac.compare_digest(content, self._token):
@@ -334,8 +339,8 @@ class DirectLink(Frames):
         self._window.ready = True
         self._window.schedule()
 
-    def frame(self, content: Any) -> None:
-        self._window.take(content)
+    def frame(self, packed: bytes) -> None:
+        self._window.take(unpack(packed))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._break()
@@ -415,7 +420,7 @@ class RaySessions:
         """Take in a frame; or, when it is empty, wait a moment for items for the caller and give them back."""
         session, items, some = self._session(name)
         if frame:
-            session.take(self.host, unpack(frame))
+            session.take(self.host, unpack_batch(frame))
             return pack([])
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.POLL_S):

@@ -90,7 +90,7 @@ class Sweeper:
             await asyncio.gather(*(self._redeliver(parcel) for parcel in parcels))
 
     async def _redeliver(self, parcel: Row) -> None:
-        data = pack([from_json(parcel["tells"]), parcel["attempts"]])
+        data = pack([parcel["tells"], parcel["attempts"]])
         address = Address(parcel["kind"], parcel["key"])
         reply = await self.router.ask(address, PARCEL, "", data, caller=SYSTEM, op=parcel["id"], timeout_s=4.0)
         if reply.status in (200, 503):

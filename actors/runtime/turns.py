@@ -3,12 +3,14 @@
 import asyncio
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from struct import Struct
 from typing import Any, Protocol
 
 import structlog
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from actors.catalog import Catalog
 from actors.core import Command, Consult, Event, Query, Turn, admit, decide, pack_fields
@@ -31,6 +33,7 @@ from schemas.settings import Settings
 
 _log = structlog.get_logger("turns")
 
+_SEEDS = Struct("256Q")
 RETRY_FIRST_MS = 1_000
 RETRY_MAX_MS = 60_000
 
@@ -93,6 +96,7 @@ class Turns:
         self.secret = secret
         self.metrics = metrics
         self.mark_turn = mark_turn
+        self._seeds = _seeds()
 
     def turn(self, cell: Cell, request: Request) -> Turn:
         """What a decision or an answer of this actor may know now."""
@@ -101,7 +105,7 @@ class Turns:
             at=self.lease.now_ms(),
             content=self.content.current,
             op=request.op,
-            seed=int.from_bytes(os.urandom(8), "big") >> 1,
+            seed=next(self._seeds),
             secret=self.secret,
             key=cell.address.key,
         )
@@ -123,15 +127,15 @@ class Turns:
         fields = unpack(request.data)
         command = message.model_validate(fields)
         decision = Decision(cell, delivery, command, fields, self.turn(cell, request), right, asked)
-        self._look_first(cell, delivery, asked, functools.partial(self._consult, decision))
+        if _may_be_old(cell, request):
+            self._look_first(cell, delivery, asked, functools.partial(self._consult, decision))
+        else:
+            self._consult(decision)
 
     def _look_first(self, cell: Cell, delivery: Delivery, asked: int, step: Callable[[], None]) -> None:
-        """Take the step; before, ask the journal for the op id if it was sent before or this actor is sent old ones."""
-        if cell.checks_ops or (delivery.request.attempt and not cell.complete):
-            cell.busy = True
-            self.floor.spawn(self._look(cell, delivery, asked, step))
-        else:
-            step()
+        """Take the step, if the journal does not know the op id."""
+        cell.busy = True
+        self.floor.spawn(self._look(cell, delivery, asked, step))
 
     async def _look(self, cell: Cell, delivery: Delivery, asked: int, step: Callable[[], None]) -> None:
         try:
@@ -145,12 +149,13 @@ class Turns:
 
     def _consult(self, decision: Decision) -> None:
         command, cell = decision.command, decision.cell
-        consult = None
-        if type(command).consults is not Command.consults:
-            assert cell.actor is not None  # noqa: S101 - awake
-            if not command.creates and not cell.actor.exists():
-                raise Refusal(cell.actor.unknown)
-            consult = command.consults(cell.actor, decision.turn)
+        if type(command).consults is Command.consults:
+            self._decide(decision)
+            return
+        assert cell.actor is not None  # noqa: S101 - awake
+        if not command.creates and not cell.actor.exists():
+            raise Refusal(cell.actor.unknown)
+        consult = command.consults(cell.actor, decision.turn)
         if consult is None:
             self._decide(decision)
             return
@@ -212,7 +217,7 @@ class Turns:
             self.answers.later(cell, decision.delivery, Reply(200, cell.version, outcome.reply), look_back=look_back)
             return
         played = Played(cell, decision.delivery, turn.op, decision.fingerprint)
-        played.events = [(event.wire_name, event) for event in outcome.events]
+        played.events = outcome.events
         played.effects = outcome.others
         played.push = self._push(cell, outcome.events)
         played.turn = self._told(decision, outcome.reply)
@@ -276,15 +281,18 @@ class Turns:
         elif self.commits.overloaded:
             # It is in the outbox still, and comes again.
             self.answers.overloaded(delivery)
-        else:
+        elif _may_be_old(cell, request):
             self._look_first(cell, delivery, 0, functools.partial(self._play, cell, delivery))
+        else:
+            self._play(cell, delivery)
 
     def _play(self, cell: Cell, delivery: Delivery) -> None:
         request = delivery.request
         kind = self.catalog.kind(cell.address.kind)
         actor = cell.actor
         assert actor is not None  # noqa: S101 - awake
-        tells, attempts = unpack(request.data)
+        packed, attempts = unpack(request.data)
+        tells = from_json(packed)
         turn = self.turn(cell, request)
         self.mark_turn(cell.address)
         played = Played(cell, delivery, request.op, 0)
@@ -309,7 +317,7 @@ class Turns:
         self.mark_turn(None)
         if faults.armed:
             faults.point("after_decide")
-        played.events = [(event.wire_name, event) for event in events]
+        played.events = events
         played.effects = effects
         played.push = self._push(cell, events)
         played.turn = {
@@ -349,6 +357,18 @@ class Turns:
             buried=buried,
             reason=reason,
         )
+
+
+def _may_be_old(cell: Cell, request: Request) -> bool:
+    """Whether the op id may be one that the actor had before it remembers: it was sent again, or old ones are sent."""
+    return cell.checks_ops or (request.attempt > 0 and not cell.complete)
+
+
+def _seeds() -> Iterator[int]:
+    """Random numbers of 63 bits. They are drawn many at a time: the system's source costs as much for one."""
+    while True:
+        for number in _SEEDS.unpack(os.urandom(_SEEDS.size)):
+            yield number >> 1
 
 
 def _tell_refused(refusal: Exception) -> Reply:

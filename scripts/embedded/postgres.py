@@ -29,7 +29,7 @@ SETTINGS = {
     "synchronous_commit": "on",
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "shared_buffers": "128MB",
+    "shared_buffers": "512MB",
     "max_connections": "200",
     "wal_compression": "on",
     "max_wal_size": "1GB",
