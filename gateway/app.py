@@ -29,6 +29,7 @@ from gateway.limits import Limiter
 from gateway.logs import access_log, application_log, error_log
 from gateway.malformed import LINE_BYTES_MAX, Runner, headers_too_large
 from gateway.metrics import GatewayMetrics, LoopLag, Reading, merged
+from gateway.ops import Ops
 from gateway.presence import Presence
 from gateway.rest import Rest
 from gateway.silent import SilentConnections
@@ -78,7 +79,8 @@ class Gateway:
         self._content = content_store
         self._catalog = catalog
         self._access = access
-        self.calls = Calls(catalog, router, self._audit)
+        self.ops = Ops(bus)
+        self.calls = Calls(catalog, router, self.ops, self._audit)
         self.cache = Cache(router, bus, shared_key)
         self.presence = Presence(bus)
         self.hub = Hub(router, bus, catalog, content_store, self.metrics)
@@ -95,6 +97,7 @@ class Gateway:
 
     async def start(self, host: str | socket.socket, port: int = 0, *, reuse_port: bool = True) -> None:
         """Open the parts, listen, and be ready when the caches are warm."""
+        self.ops.open()
         self.cache.open()
         self.hub.open()
         self._access.on_revoked.append(self.sockets.revoked)
@@ -152,6 +155,7 @@ class Gateway:
         await self.presence.tell()
         await self.hub.close()
         self.cache.close()
+        self.ops.close()
         if self.sockets.revoked in self._access.on_revoked:
             self._access.on_revoked.remove(self.sockets.revoked)
         application_log.info(

@@ -1,8 +1,5 @@
 """A command or query from outside, made ready for its actor: found, admitted, checked and packed."""
 
-import hashlib
-import itertools
-import os
 from asyncio import Future
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,8 +10,9 @@ from actors.catalog import Catalog
 from actors.core import ANYONE, OWNER, Command, Gather, Query, admit, pack_fields
 from actors.runtime.router import Router
 from gateway import decode
+from gateway.ops import Ops
 from schemas.address import Address
-from schemas.limits import KEY_CHARS_MAX, OP_CHARS_MAX
+from schemas.limits import KEY_CHARS_MAX
 from schemas.messages import COMMAND, Caller, Reply
 from schemas.problems import Refusal
 from schemas.shape import Key, Shape
@@ -23,7 +21,6 @@ ME = "me"
 
 _KEY: TypeAdapter[str] = TypeAdapter(Key)
 _SIMPLE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
-_ops = (f"gw-{os.urandom(8).hex()}-{number:x}" for number in itertools.count(1))
 
 Message = type[Command[Any]] | type[Query[Any]] | type[Gather]
 Audit = Callable[[Caller, str, Address, str, str], None]
@@ -42,7 +39,8 @@ class Found(NamedTuple):
 class Calls:
     """Prepares calls and hands them to the router."""
 
-    def __init__(self, catalog: Catalog, router: Router, audit: Audit) -> None:
+    def __init__(self, catalog: Catalog, router: Router, ops: Ops, audit: Audit) -> None:
+        self.ops = ops
         self._catalog = catalog
         self._router = router
         self._audit = audit
@@ -105,16 +103,6 @@ def address_of(kind: str, key: str, caller: Caller) -> Address:
         return Address(kind, _KEY.validate_python(key))
     except ValidationError as error:
         raise decode.invalid(error) from None
-
-
-def op_of(caller: Caller, given: str | None) -> str:
-    """The op id as actors know it: the caller's own name space, whatever others call their requests."""
-    if given is None:
-        return next(_ops)
-    op = f"{caller.user}:{given}"
-    if len(op) <= OP_CHARS_MAX:
-        return op
-    return f"{caller.user}:#{hashlib.blake2b(given.encode(), digest_size=24).hexdigest()}"
 
 
 def refusal_of(reply: Reply) -> Refusal:

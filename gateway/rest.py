@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from actors.core import Gather, admit
 from gateway import decode, errors
 from gateway.cache import Cache
-from gateway.calls import Calls, Found, address_of, op_of
+from gateway.calls import Calls, Found, address_of
 from gateway.identity import caller_of, identity, request_id
 from gateway.table import API, ROWS, Key, Row
 from schemas.address import Address
@@ -112,9 +112,8 @@ class Rest:
             op = op or default_op
             address = self._calls.admit(found, row.kind, _key(request, row.key, item), caller, audited=False)
             fields = decode.shaped(found.message, item)
-            reply = await self._calls.asked(
-                found, address, fields, caller, op_of(caller, op), trace=request_id(request)
-            )
+            op_id = self._calls.ops.of(caller, op, address)
+            reply = await self._calls.asked(found, address, fields, caller, op_id, trace=request_id(request))
             return {**given, "status": row.status, **row.shape(reply.data)}
         except Refusal as refusal:
             told = _retold(row, refusal)
@@ -132,7 +131,7 @@ class Rest:
 
     async def _asked(self, request: web.Request, found: Found, address: Address, caller: Caller, fields: Any) -> Reply:
         message = decode.shaped(found.message, fields)
-        op = op_of(caller, _given_key(request))
+        op = self._calls.ops.of(caller, _given_key(request), address)
         return await self._calls.asked(found, address, message, caller, op, trace=request_id(request))
 
     async def _answered(

@@ -15,7 +15,7 @@ from actors.core import Gather
 from actors.times import rfc3339
 from gateway import decode, errors, forms
 from gateway.cache import Cache
-from gateway.calls import Calls, Found, op_of, refusal_of
+from gateway.calls import Calls, Found, refusal_of
 from gateway.handshake import SUBPROTOCOLS, now_text, offered, tune, welcome_of
 from gateway.hub import Hub
 from gateway.identity import Access, address_of, allowed_origin, caller_of, identified
@@ -276,12 +276,14 @@ class Sockets:
         caller = socket.caller
         if type(frame) is frames.CommandFrame:
             found = calls.find(COMMAND, frame.kind, frame.name)
-            op = op_of(caller, frame.op)
+            address = calls.admit(found, frame.kind, frame.key, caller)
+            fields = decode.shaped(found.message, frame.data)
+            op = calls.ops.of(caller, frame.op, address)
         else:
             found = calls.find(QUERY, frame.kind, frame.name)
+            address = calls.admit(found, frame.kind, frame.key, caller)
+            fields = decode.shaped(found.message, frame.data)
             op = ""
-        address = calls.admit(found, frame.kind, frame.key, caller)
-        fields = decode.shaped(found.message, frame.data)
         socket.outstanding += 1
         if found.gathers:
             asyncio.get_running_loop().call_soon(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from gateway.calls import op_of
+from gateway.ops import op_of
 from schemas.address import Address
 from schemas.messages import Caller
 from scripts.terminal import USAGE, Failed

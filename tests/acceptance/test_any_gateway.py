@@ -83,6 +83,21 @@ async def test_ws_13_an_op_of_one_gateway_is_known_at_the_other(gateways: Gatewa
     assert (other["meta"]["code"], other["error"]["code"]) == (422, "OP_REUSED")
 
 
+async def test_ws_13_an_op_that_one_actor_had_is_no_other_actors_at_any_gateway(
+    gateways: Gateways, alice: User, studio: User
+) -> None:
+    bob = await gateways.here.guest()
+    given = await gateways.here.award(studio, alice.id, 3, op="one award", board="practice")
+    assert given["score"]["current"] == 3
+    for door in (gateways.here, gateways.there):
+        body = {"userId": bob.id, "points": 3, "board": "practice"}
+        other = await door.post(f"{API}/scores/award", body, as_=studio, op="one award")
+        assert (other.status, other.code) == (422, "OP_REUSED")
+        again = await door.award(studio, alice.id, 3, op="one award", board="practice")
+        assert again == given
+    assert (await gateways.here.score(bob.id, studio, "practice"))["score"] == 0
+
+
 async def test_ws_13_a_topic_resumes_at_the_other_gateway(gateways: Gateways, alice: User) -> None:
     wire = await gateways.socket(gateways.here, alice)
     seq = (await wire.subscribe("player:me"))["meta"]["seq"]

@@ -10,11 +10,12 @@ from aiohttp.test_utils import make_mocked_request
 from pydantic import BaseModel, ValidationError
 
 from gateway import errors
-from gateway.calls import address_of, op_of
+from gateway.calls import address_of
 from gateway.identity import SETTINGS, allowed_origin, bearer_of
 from gateway.identity import address_of as source_of
 from gateway.logs import redact
 from gateway.metrics import labelled, merged
+from gateway.ops import op_of
 from gateway.table import ROWS, new_score_and_rank
 from schemas.address import Address
 from schemas.limits import OP_CHARS_MAX

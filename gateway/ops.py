@@ -1,0 +1,78 @@
+"""Op ids: the identity of a request, in the name space of its caller, for one actor only."""
+
+import asyncio
+import hashlib
+import itertools
+import os
+
+from actors.runtime.bus import Bus
+from schemas.address import Address
+from schemas.limits import OP_CHARS_MAX
+from schemas.messages import Caller, pack, unpack
+from schemas.problems import Refusal
+
+CHANNEL = "ops"
+"""Gateways tell each other here which op ids they were given: msgpack of [[op, kind, key], ...]."""
+KEPT_MAX = 50_000
+
+_made = (f"gw-{os.urandom(8).hex()}-{number:x}" for number in itertools.count(1))
+
+
+def op_of(caller: Caller, given: str | None) -> str:
+    """The op id in the caller's own name space, whatever others call their requests; a new one when none is given."""
+    if given is None:
+        return next(_made)
+    op = f"{caller.user}:{given}"
+    if len(op) <= OP_CHARS_MAX:
+        return op
+    return f"{caller.user}:#{hashlib.blake2b(given.encode(), digest_size=24).hexdigest()}"
+
+
+class Ops:
+    """Op ids as clients give them, refused when they were given for another actor before.
+
+    An actor itself knows the requests that it had, for good. That one op id went to two actors only their gateways can
+    see: they remember the last 50,000 and tell each other at once, which takes about a millisecond.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._actors: dict[int, int] = {}
+        """By the op id's hash, the hash of the actor that it was for; the oldest first."""
+        self._untold: list[tuple[str, str, str]] = []
+
+    def open(self) -> None:
+        self._bus.subscribe(CHANNEL, self._told)
+
+    def close(self) -> None:
+        self._bus.unsubscribe(CHANNEL, self._told)
+
+    def of(self, caller: Caller, given: str | None, address: Address) -> str:
+        """The op id as actors know it. Refused as OP_REUSED when it is known to be another actor's."""
+        op = op_of(caller, given)
+        if given is None:
+            return op
+        before = self._actors.get(hash(op))
+        if before is None:
+            self._keep(op, address)
+            if not self._untold:
+                asyncio.get_running_loop().call_soon(self._tell)
+            self._untold.append((op, address.kind, address.key))
+        elif before != hash(address):
+            raise Refusal("OP_REUSED", "This operation id was used for another request.")
+        return op
+
+    def _keep(self, op: str, address: Address) -> None:
+        self._actors[hash(op)] = hash(address)
+        if len(self._actors) > KEPT_MAX:
+            del self._actors[next(iter(self._actors))]
+
+    def _tell(self) -> None:
+        untold, self._untold = self._untold, []
+        self._bus.publish(CHANNEL, pack(untold))
+
+    def _told(self, message: bytes) -> None:
+        for op, kind, key in unpack(message):
+            # The first word counts. Of two requests that cross, both are accepted, each by its own actor.
+            if hash(op) not in self._actors:
+                self._keep(op, Address(kind, key))
