@@ -83,8 +83,7 @@ def verify(
                     with Bar(await snapshot.turns_about(), visible=not as_json) as bar:
                         return await Walk(snapshot, bar, history=told, strict=strict).run()
             except Refused as refused:
-                what = f"The database refuses to be read: {refused}."
-                raise Failed(f"{what} The user of DATABASE_URL needs SELECT on all tables of Greenroom.") from None
+                raise Failed(_advice(str(refused))) from None
             except Refusal as refusal:
                 what = f"The database went away while it was read: {refusal.message}"
                 raise Failed(f"{what} Nothing was changed; run `greenroom verify` again.") from None
@@ -96,6 +95,12 @@ def verify(
             raise typer.Exit(FAILED)
 
     terminal.run(show())
+
+
+def _advice(refused: str) -> str:
+    if refused.startswith("InsufficientPrivilege"):
+        return f"The database refuses to be read: {refused}. This user needs SELECT on all tables of Greenroom."
+    return f"Postgres ended the reading: {refused}. Nothing was changed; run `greenroom verify` again."
 
 
 def _drawn(report: Report, limit: int) -> RenderableType:

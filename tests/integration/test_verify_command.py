@@ -14,6 +14,7 @@ from actors.runtime import faults
 from actors.runtime.database import Database
 from schemas.address import Address, player
 from schemas.problems import Refusal
+from scripts.embedded.postgres import NAME
 from scripts.verify.snapshot import snapshot_of
 from scripts.verify.walk import Walk
 from tests.harness import Greenroom, Servers, counter, eventually
@@ -162,6 +163,15 @@ async def test_turns_of_rules_that_are_gone_are_not_held_against_anybody(tool: T
 async def test_without_a_database_it_says_what_to_do(tmp_path: Path, url: str, says: str) -> None:
     tool = Tool({"GREENROOM_DATA": str(tmp_path / "none"), **({"DATABASE_URL": url} if url else {})})
     assert says in await tool.fails("verify")
+
+
+async def test_a_user_without_rights_is_told_which_it_needs(greenroom: Greenroom, servers: Servers) -> None:
+    await greenroom.database.execute("CREATE ROLE stranger LOGIN")
+    try:
+        tool = Tool({"DATABASE_URL": servers.dsn(greenroom.database_name).replace(f"{NAME}@", "stranger@")})
+        assert "needs SELECT on all tables" in await tool.fails("verify")
+    finally:
+        await greenroom.database.execute("DROP ROLE stranger")
 
 
 async def test_a_database_without_a_journal_is_told_apart(servers: Servers) -> None:
