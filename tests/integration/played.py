@@ -29,6 +29,8 @@ SERVER = ("server",)
 PLAYERS = ("ann", "bea", "cleo")
 MAIN, CUP, DAILY, TEAMS = (Address("leaderboard", f"{board}/0") for board in ("main", "cup", "daily", "teams"))
 
+CUP_SHARDS = 2
+
 
 async def play(greenroom: Greenroom) -> None:
     """Three players score, pay and are paid; a period ends with rewards; a detector has a case; a letter is dead."""
@@ -79,10 +81,10 @@ def dead(greenroom: Greenroom) -> Awaitable[Any]:
 
 
 async def _with_a_cup(greenroom: Greenroom) -> None:
-    """Publish the starter content with one more board that pays at the end of the day."""
+    """Publish the starter content with one more board, in two parts, that pays at the end of the day."""
     body = load_content(PROJECT / "content").model_dump(mode="json", exclude={"version"})
     rewards = [{"first": 1, "last": 2, "currency": "gold", "amount": 10}]
-    body["boards"]["cup"] = {"title": "Cup", "reset": "daily", "rewards": rewards}
+    body["boards"]["cup"] = {"title": "Cup", "reset": "daily", "shards": CUP_SHARDS, "rewards": rewards}
     version = await content.publish(greenroom.database, body, by="tests")
     await eventually(lambda: all(home.host.turns.content.current.version == version for home in greenroom.homes))
 
@@ -97,7 +99,8 @@ async def _fast_action(greenroom: Greenroom) -> None:
 async def _end_of_the_cup(greenroom: Greenroom) -> None:
     """The cup's period is closed before its time, and a score comes late for it."""
     at = greenroom.homes[0].host.lease.now_ms()
-    await ask(greenroom, CUP, ClosePeriod(period=at // DAY_MS))
+    for shard in range(CUP_SHARDS):
+        await ask(greenroom, Address("leaderboard", f"cup/{shard}"), ClosePeriod(period=at // DAY_MS))
     await ask(greenroom, player("bea"), AwardScore(points=1, board="cup"))
     paid = "SELECT count(*) FROM journal WHERE kind = 'player' AND events::text LIKE '%cup, rank%'"
     await eventually(lambda: _holds(greenroom, paid, 2))
