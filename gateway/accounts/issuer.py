@@ -21,6 +21,8 @@ METADATA_S = 3600.0
 KEYS_S = 600.0
 KEYS_AGAIN_S = 5.0
 """An unknown key is looked up at the issuer, but not more often than that."""
+AWAY_S = 2.0
+"""An issuer that does not answer is asked again only after so long: who waits behind one another is told at once."""
 KEYS_MAX = 100
 TOLERANCE_S = 60
 ID_TOKEN_CHARS_MAX = 32 * 1024
@@ -76,6 +78,7 @@ class Issuer:
         self._keys: list[dict[str, Any]] = []
         self._keys_at: float | None = None
         self._asking = asyncio.Lock()
+        self._away_at: float | None = None
 
     async def close(self) -> None:
         await self._outside.close()
@@ -177,9 +180,20 @@ class Issuer:
         async with self._asking:
             if self._metadata is None or time.monotonic() - self._metadata_at > METADATA_S:
                 url = self.provider.issuer.rstrip("/") + "/.well-known/openid-configuration"
-                self._metadata = self._understood(await self._outside.get(url))
+                self._metadata = self._understood(await self._get(url))
                 self._metadata_at = time.monotonic()
             return self._metadata
+
+    async def _get(self, url: str) -> dict[str, Any]:
+        if self._away_at is not None and time.monotonic() - self._away_at < AWAY_S:
+            raise Refusal("UNAVAILABLE", "The login's issuer does not answer; try again.", retry_after_s=5)
+        try:
+            answer = await self._outside.get(url)
+        except Refusal:
+            self._away_at = time.monotonic()
+            raise
+        self._away_at = None
+        return answer
 
     def _understood(self, document: dict[str, Any]) -> Metadata:
         try:
@@ -203,7 +217,7 @@ class Issuer:
             found = self._known(kid, algorithm)
             age_s = time.monotonic() - self._keys_at if self._keys_at is not None else KEYS_S
             if age_s >= KEYS_S or (found is None and age_s >= KEYS_AGAIN_S):
-                keys = (await self._outside.get(uri)).get("keys")
+                keys = (await self._get(uri)).get("keys")
                 self._keys = [key for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
                 self._keys = self._keys[:KEYS_MAX]
                 self._keys_at = time.monotonic()

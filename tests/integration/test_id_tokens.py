@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from gateway.accounts import issuer as issuers
-from tests.integration.issuer import CLIENT_ID, CLIENT_SECRET, LocalIssuer
+from tests.integration.issuer import CLIENT_ID, CLIENT_SECRET, LocalIssuer, serving
+from tests.integration.one_process import free_port
 from tests.integration.place import Gateway, place, servers
-from tests.integration.travels import Travels, door, travels
+from tests.integration.travels import PUBLIC, Travels, door, travels
 
 __all__ = ["door", "place", "servers", "travels"]
 
@@ -239,9 +240,18 @@ async def test_answers_that_lead_elsewhere_or_have_no_end_are_not_taken(
     assert (status, body["code"]) == (503, "UNAVAILABLE")
 
 
-async def test_an_issuer_that_is_away_is_told_and_found_again(travels: Travels) -> None:
-    settings = json.dumps({"one": travels.one.settings(), "two": {"issuer": "http://127.0.0.1:1", "clientId": "x"}})
-    gateway = await travels.gateway(oidc=settings)
-    status, body = await gateway.ask("GET", "/auth/oidc/two/start")
-    assert (status, body["code"]) == (503, "UNAVAILABLE")
+async def test_an_issuer_that_is_away_holds_up_nobody_and_is_found_again(
+    travels: Travels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = LocalIssuer(free_port())
+    late.redirect_uris.add(f"{PUBLIC}/api/v1/auth/oidc/late/callback")
+    gateway = await travels.gateway(oidc=json.dumps({"one": travels.one.settings(), "late": late.settings()}))
+    for _ in range(3):
+        status, body = await gateway.ask("GET", "/auth/oidc/late/start")
+        assert (status, body["code"]) == (503, "UNAVAILABLE")
     assert (await travels.login(gateway))[0] == 200
+    async with serving(late):
+        assert (await gateway.ask("GET", "/auth/oidc/late/start"))[0] == 503
+        assert late.asked == [], "it is left alone for a while"
+        monkeypatch.setattr(issuers, "AWAY_S", 0.0)
+        assert (await travels.login(gateway, "late"))[0] == 200
