@@ -79,15 +79,15 @@ def read(row: Row, kind: Kind, address: Address) -> Past:
             if event is None:
                 raise HistoryBroken(f"no code knows its event {name!r}")
             past.events.append(event.model_validate(fields, strict=False))
+        if len(past.events) != past.length:
+            raise HistoryBroken(f"it holds {len(past.events)} events instead of {past.length}")
+        past.parts = _parts(past, kind)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise HistoryBroken(f"an event of it has a wrong field {where!r}: {first['msg']}") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise HistoryBroken(f"it is not what a turn looks like: {error}") from None
-    if len(past.events) != past.length:
-        raise HistoryBroken(f"it holds {len(past.events)} events instead of {past.length}")
-    past.parts = _parts(past, kind)
     return past
 
 
@@ -105,7 +105,7 @@ def _parts(past: Past, kind: Kind) -> list[Part]:
         events = past.events[done:until]
         if until < done or until > past.length:
             raise HistoryBroken(f"the answer to message {op} shows version {reply[1]}")
-        parts.append(Part(op, name, events, recalled(past.address.kind, name, events)))
+        parts.append(Part(str(op), str(name), events, recalled(past.address.kind, name, events)))
         done = until
     if done != past.length:
         raise HistoryBroken(f"{past.length - done} of its events belong to no message")

@@ -151,10 +151,10 @@ class Replay:
 
     def _turn(self, past: Past) -> Turn | None:
         content = self._rules.contents.get(past.told.get("content", 0))
-        if content is None:
+        told = past.told.get("consulted")
+        if content is None or not (told is None or (isinstance(told, list) and len(told) == len(Reply._fields))):
             return None
         who = past.told.get("caller", "")
-        told = past.told.get("consulted")
         return Turn(
             caller=SYSTEM if who == "greenroom" else Caller(who),
             at=past.at,
@@ -202,7 +202,10 @@ class Replay:
     def _equals(self, stored: Checkpoint, actor: Actor) -> None:
         if pack(actor.pack_state()) == stored.state:
             return
-        kept, version = restore(self.kind, stored, self.address)
+        try:
+            kept, version = restore(self.kind, stored, self.address)
+        except Exception:  # whatever stands there is not this kind's state
+            kept, version = actor, 0
         if version == 0:
             what = f"its checkpoint at version {stored.version} cannot be read"
             self._report.found("K5", self.address, what, _DROP_CHECKPOINT)

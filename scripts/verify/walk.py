@@ -158,16 +158,26 @@ class Walk:
     async def _waiting(self) -> AsyncIterator[Waiting]:
         async for rows in self.snapshot.pages(OUTBOX):
             for row in rows:
-                for op, name, fields in from_json(row["tells"]):
-                    yield Waiting(op, Address(row["kind"], row["key"]), name, fields, OUT)
+                for message in self._messages(row, f"{row['kind']}:{row['key']}", OUT, lambda row: row["tells"]):
+                    yield message
         async for rows in self.snapshot.pages(DEAD_LETTERS):
             for row in rows:
-                op, name, fields = from_json(row["tell"])
-                yield Waiting(op, Address(row["kind"], row["key"]), name, fields, DEAD)
+                for message in self._messages(row, f"{row['kind']}:{row['key']}", DEAD, _alone):
+                    yield message
         async for rows in self.snapshot.pages(DISCARDED):
             for row in rows:
-                op, name, fields = from_json(row["tell"])
-                yield Waiting(op, Address.parse(row["subject"]), name, fields, GIVEN_UP)
+                for message in self._messages(row, row["subject"], GIVEN_UP, _alone):
+                    yield message
+
+    def _messages(self, row: Row, to: str, where: str, tells: Callable[[Row], bytes]) -> list[Waiting]:
+        try:
+            address = Address.parse(to)
+            return [Waiting(op, address, name, dict(fields), where) for op, name, fields in from_json(tells(row))]
+        except (ValueError, TypeError) as error:
+            what = f"a row of {where} for it cannot be read: {str(error)[:100]}"
+            todo = "What it carries will never arrive. Look at the row, and mend or remove it by hand."
+            self.report.found("K9", to, what, todo)
+            return []
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -265,6 +275,11 @@ class _Reading:
             self._report.events += past.length
             for watcher in self._watching:
                 watcher.turn(past)
+
+
+def _alone(row: Row) -> bytes:
+    """The one message of the row, as a list."""
+    return b"[" + bytes(row["tell"]) + b"]"
 
 
 def _checkpoint(row: Any) -> Checkpoint:

@@ -80,6 +80,11 @@ async def unknown_event(connection: Connection) -> None:
     await rewrite(connection, await newest(connection, BEA), lambda turn: turn["events"][0].__setitem__(0, "exploded"))
 
 
+async def turn_that_is_none(connection: Connection) -> None:
+    turn = await newest(connection, BEA)
+    await rewrite(connection, {**turn, "turn": [], "events": [[]]}, lambda turn: None)
+
+
 async def no_unique_ops(connection: Connection) -> None:
     await connection.execute("ALTER TABLE journal DROP CONSTRAINT journal_op")
 
@@ -95,6 +100,12 @@ async def checkpoint_of_another_state(connection: Connection) -> None:
     packed = pack(state)
     sql = "UPDATE checkpoint SET state = $3, checksum = $4 WHERE kind = $1 AND key = $2"
     await connection.execute(sql, *ANN, packed, hashlib.blake2b(packed, digest_size=16).digest())
+
+
+async def checkpoint_that_is_no_state(connection: Connection) -> None:
+    packed = pack([1, 2, 3])
+    sql = "UPDATE checkpoint SET state = $3, checksum = $4 WHERE kind = $1 AND key = $2"
+    await connection.execute(sql, *MAIN, packed, hashlib.blake2b(packed, digest_size=16).digest())
 
 
 async def checkpoint_ahead_of_the_journal(connection: Connection) -> None:
@@ -122,9 +133,11 @@ HISTORIES: list[tuple[Corruption, str, object, str]] = [
     (run_without_a_lease, "K4", "fraud:0", "had lost its lease"),
     (wrong_length, "K4", BEA, "holds 2 events instead of 1"),
     (unknown_event, "K4", BEA, "no code knows its event 'exploded'"),
+    (turn_that_is_none, "K4", BEA, "is not what a turn looks like"),
     (no_unique_ops, "K4", "journal", "lost its constraint journal_op"),
     (corrupt_checkpoint, "K5", ANN, "its checksum is another"),
     (checkpoint_of_another_state, "K5", ANN, "differs from its history in wallet"),
+    (checkpoint_that_is_no_state, "K5", MAIN, "cannot be read"),
     (checkpoint_ahead_of_the_journal, "K5", ANN, "ahead of its journal"),
     (checkpoint_within_a_turn, "K5", CUP, "within the turn that ends"),
     (checkpoint_without_a_history, "K5", "player:annabel", "no history at all"),
@@ -230,6 +243,11 @@ async def outbox_row_of_a_played_message(connection: Connection) -> None:
     await connection.execute(sql, turn["turn"]["tells"][0][0], *MAIN)
 
 
+async def outbox_row_that_is_none(connection: Connection) -> None:
+    sql = "INSERT INTO outbox (id, slot, kind, key, tells) VALUES ('parcel:1:999999', 0, $1, $2, '[[1]]')"
+    await connection.execute(sql, *MAIN)
+
+
 async def lost_dead_letter(connection: Connection) -> None:
     assert await connection.execute("DELETE FROM dead_letter") == "DELETE 1"
 
@@ -257,6 +275,7 @@ MESSAGES: list[tuple[Corruption, str, object, str]] = [
     (changed_placement, "K9", DAILY, "as another than was sent"),
     (dead_letter_of_a_played_message, "K9", MAIN, "is in the dead letters"),
     (outbox_row_of_a_played_message, "K9", MAIN, "is in the outbox"),
+    (outbox_row_that_is_none, "K9", MAIN, "a row of the outbox for it cannot be read"),
     (lost_dead_letter, "K9", "fraud:0", "(notify) to player:nobody was sent"),
     (lost_reward, "K9", CUP, "(credit) to player:ann was sent"),
     (lost_reminder, "K9", DAILY, "is gone before it was due"),
