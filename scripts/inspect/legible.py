@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import yaml
@@ -20,6 +21,8 @@ def legible(value: Any) -> Any:
     """The value as maps, lists, strings, integers and booleans; of what is ordered and large the first rows."""
     if isinstance(value, BaseModel):
         return {name: legible(getattr(value, name)) for name in type(value).model_fields}
+    if is_dataclass(value):
+        return {field.name: legible(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): legible(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
