@@ -14,6 +14,8 @@ from schemas.problems import Refusal
 CHANNEL = "ops"
 """Gateways tell each other here which op ids they were given: msgpack of [[op, kind, key], ...]."""
 KEPT_MAX = 50_000
+TELL_EVERY_S = 0.02
+"""The first of several is told at once; a message for each would cost more than the requests."""
 
 _made = (f"gw-{os.urandom(8).hex()}-{number:x}" for number in itertools.count(1))
 
@@ -40,6 +42,8 @@ class Ops:
         self._actors: dict[int, int] = {}
         """By the op id's hash, the hash of the actor that it was for; the oldest first."""
         self._untold: list[tuple[str, str, str]] = []
+        self._telling = False
+        """Whether `_tell` will look again for what is untold."""
 
     def open(self) -> None:
         self._bus.subscribe(CHANNEL, self._told)
@@ -55,9 +59,10 @@ class Ops:
         before = self._actors.get(hash(op))
         if before is None:
             self._keep(op, address)
-            if not self._untold:
-                asyncio.get_running_loop().call_soon(self._tell)
             self._untold.append((op, address.kind, address.key))
+            if not self._telling:
+                self._telling = True
+                asyncio.get_running_loop().call_soon(self._tell)
         elif before != hash(address):
             raise Refusal("OP_REUSED", "This operation id was used for another request.")
         return op
@@ -68,8 +73,11 @@ class Ops:
             del self._actors[next(iter(self._actors))]
 
     def _tell(self) -> None:
-        untold, self._untold = self._untold, []
-        self._bus.publish(CHANNEL, pack(untold))
+        self._telling = bool(self._untold)
+        if self._telling:
+            self._bus.publish(CHANNEL, pack(self._untold))
+            self._untold.clear()
+            asyncio.get_running_loop().call_later(TELL_EVERY_S, self._tell)
 
     def _told(self, message: bytes) -> None:
         for op, kind, key in unpack(message):
