@@ -21,9 +21,14 @@ class _Shared:
 def server() -> Iterator[Server]:
     """The one server of the session; every folder of tests that takes this fixture gets the same."""
     if _Shared.server is None:
-        _Shared.server = Server()
-        _Shared.server.start()
-        _Shared.waiting = Waiting(_Shared.server)
+        starting = Server()
+        try:
+            starting.start()
+            _Shared.waiting = Waiting(starting)
+        except BaseException:
+            starting.stop()
+            raise
+        _Shared.server = starting
     yield _Shared.server
     # Both folders' fixtures end with the session; the first to end stops what they share.
     if _Shared.server is not None:
