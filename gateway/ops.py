@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import itertools
 import os
+from collections import OrderedDict
 
 from actors.runtime.bus import Bus
 from schemas.address import Address
@@ -39,7 +40,7 @@ class Ops:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._actors: dict[int, int] = {}
+        self._actors: OrderedDict[int, int] = OrderedDict()
         """By the op id's hash, the hash of the actor that it was for; the oldest first."""
         self._untold: list[tuple[str, str, str]] = []
         self._telling = False
@@ -70,7 +71,7 @@ class Ops:
     def _keep(self, op: str, address: Address) -> None:
         self._actors[hash(op)] = hash(address)
         if len(self._actors) > KEPT_MAX:
-            del self._actors[next(iter(self._actors))]
+            self._actors.popitem(last=False)
 
     def _tell(self) -> None:
         self._telling = bool(self._untold)

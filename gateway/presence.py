@@ -14,6 +14,16 @@ GONE_AFTER_S = 60.0
 """A gateway that died leaves its users behind for so long; with the 30 s of a silent socket that makes 90 s."""
 BATCH = 500
 CHANNEL = "presence"
+COMING_S = 5
+"""A place that was taken for a socket which never entered is free again after so long."""
+
+_TAKE_A_PLACE = """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[3])
+redis.call('EXPIRE', KEYS[1], 120)
+return 1
+"""
 
 
 def _key(user: str) -> str:
@@ -57,6 +67,20 @@ class Presence:
     def is_full(self, user: str) -> bool:
         """Whether the user has as many sockets here as anywhere is allowed."""
         return len(self._here.get(user, ())) >= CONNECTIONS_PER_USER_MAX
+
+    async def admit(self, socket: Socket, user: str) -> bool:
+        """Take one of the user's places for this socket, on all gateways together; only on this one when Redis is down.
+
+        Looking and taking are one step: of many that come at once, no more get in than there are places.
+        """
+        if self.is_full(user):
+            return False
+        now = int(time.time())
+        place = (_key(user), now, now + COMING_S, socket.id, CONNECTIONS_PER_USER_MAX)
+        try:
+            return bool(await self._bus.ask("EVAL", _TAKE_A_PLACE, 1, *place, timeout_s=0.2))
+        except BusDown:
+            return not self.is_full(user)
 
     async def connections(self, user: str) -> int:
         """On how many connections the user is, on all gateways; only this one's when Redis is down."""

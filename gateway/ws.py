@@ -245,9 +245,7 @@ class Sockets:
         first = socket.identity is None
         if first:
             user = identity.user_id
-            if self._presence.is_full(user) or (
-                await self._presence.connections(user) >= limits.CONNECTIONS_PER_USER_MAX
-            ):
+            if not await self._presence.admit(socket, user):
                 self._refuse(socket, id_, Refusal("too_many_connections", status=429))
                 socket.end(4429, "too_many_connections")
                 return False

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ class Topics:
         self._interest: dict[str, float] = {}
         self._everything_until = time.monotonic() + INTEREST_S
         self._changed: dict[Address, Cell] = {}
-        self._recent: dict[tuple[str, str], int] = {}
+        self._recent: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     def open(self) -> None:
         self.bus.subscribe(INTEREST_CHANNEL, self._on_interest)
@@ -96,7 +97,7 @@ class Topics:
         for key, sequence, *_ in pushes:
             self._recent[kind, key] = sequence
         while len(self._recent) > RECENT_MAX:
-            del self._recent[next(iter(self._recent))]
+            self._recent.popitem(last=False)
 
     def publish_view(self, cell: Cell, version: int, view: Any) -> None:
         """Publish a view that has been committed, if it differs from the last."""

@@ -105,6 +105,23 @@ async def test_ws_07_the_limit_of_connections_holds_across_gateways(
     await close([await crowd.welcomed(doors[1], alice), *wires[1:]])
 
 
+async def test_ws_07_of_thirty_that_come_at_once_twenty_are_let_in(
+    server: Server, counted: Counted, crowd: Crowd, alice: User
+) -> None:
+    doors = [door for _ in range(15) for door in await pinned_everywhere(server, 2)]
+    crowd.doors += doors
+    wires = [await crowd.connected(door) for door in doors]
+    for wire in wires:
+        await wire.send({"type": "auth", "id": "1", "auth": alice.bearer})
+    answers = [await wire.receive() for wire in wires]
+    assert [answer["type"] for answer in answers].count("welcome") == 20
+    assert {answer["error"]["code"] for answer in answers if answer["type"] == "error"} == {"too_many_connections"}
+    for wire, answer in zip(wires, answers, strict=True):
+        if answer["type"] == "error":
+            assert await wire.closed() == 4429
+    await counted.becomes(20, alice.id, 2)
+
+
 async def test_ws_07_a_cut_connection_is_gone_at_once(counted: Counted, crowd: Crowd, alice: User) -> None:
     """No close frame, as when a program is killed."""
     wires = await crowd.on_both(alice, 1)
