@@ -20,7 +20,9 @@ class Plain(NamedTuple):
 
 
 ROWS: tuple[Plain, ...] = (
-    Plain("POST", f"{API}/auth/register", "Make an account; also /auth/... and /api/auth/...", routes.Credentials, 201),
+    Plain(
+        "POST", f"{API}/auth/register", "Make an account; also /auth/... and /api/auth/...", routes.Registration, 201
+    ),
     Plain("POST", f"{API}/auth/login", "Log in with a username or an e-mail address.", routes.Login),
     Plain("POST", f"{API}/auth/guest", "Play at once; a device comes back to its player.", routes.Guest),
     Plain("POST", f"{API}/auth/refresh", "Exchange a refresh token, which is used up.", routes.Refresh),

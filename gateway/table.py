@@ -73,6 +73,7 @@ ROWS: tuple[Row, ...] = (
     # Actions and score, the canonical family
     Row("POST", f"{API}/actions", "player", ME, "start_action", status=201, location=f"{API}/actions/{{id}}"),
     Row("POST", f"{API}/actions/{{id}}/complete", "player", ME, "complete_action", fields={"id": "actionId"}),
+    Row("GET", f"{API}/actions/{{id}}", "player", ME, "action", fields={"id": "actionId"}),
     # The second family
     Row("POST", f"{API}/actions/token", "player", ME, "request_token"),
     Row("POST", "/api/actions/token", "player", ME, "request_token"),

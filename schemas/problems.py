@@ -17,6 +17,7 @@ PROBLEMS: dict[str, Problem] = {
     "player_unknown": Problem(404, "Player unknown"),
     "board_unknown": Problem(404, "Board unknown"),
     "case_unknown": Problem(404, "Case unknown"),
+    "action_unknown": Problem(404, "Action unknown"),
     "message_unknown": Problem(404, "Message unknown"),
     "currency_unknown": Problem(404, "Currency unknown"),
     "provider_unknown": Problem(404, "Issuer unknown"),

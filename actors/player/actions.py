@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from actors.content import ActionType, Family, PerMinute
-from actors.core import Command, Consult, Effect, Effects, Event, Rejected, Tell, Turn
+from actors.core import Command, Consult, Effect, Effects, Event, Query, Rejected, Tell, Turn
 from actors.fraud.assess import Assess, Standing
 from actors.fraud.state import detector_of
 from actors.player import pace
@@ -341,3 +341,22 @@ class CompleteAction(Command[Player]):
     def _redeem(self, player: Player, turn: Turn) -> Completion:
         token = self.action_token
         return redeem(player, token if token.partition(".")[0] == self.action_id else ".", "actions", turn)
+
+
+class Action(Query[Player]):
+    """An action that is `active`, `expired` or `consumed`. Refused as `action_unknown` when it is none of these."""
+
+    public = True
+
+    action_id: Key
+
+    def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
+        held = player.held.get(self.action_id)
+        if held is not None:
+            state = "active" if turn.at < held.expires_at else "expired"
+            times = {"startedAt": rfc3339(held.at), "expiresAt": rfc3339(held.expires_at)}
+            return {"id": self.action_id, "type": held.type, "state": state, **times}
+        used = player.used.get(self.action_id)
+        if used is None:
+            raise Rejected("action_unknown", "There is no such action, or it was too long ago.")
+        return {"id": self.action_id, "state": "consumed", "completedAt": rfc3339(used.at)}

@@ -109,17 +109,21 @@ class Answers:
             delivery.reply(refused(Refusal("OP_IN_PROGRESS", "The first request with this operation id is running.")))
 
     async def _complete(self, before: Known, delivery: Delivery) -> None:
-        """Fill in what tells had answered, from their receivers' journals, so that the reply is the same again."""
+        """Fill in what tells had answered, from their receivers' journals, so that the reply is the same again. While a
+        receiver cannot be asked there is no reply: a part that is missing would make it another one."""
         reply = before.reply
         data = dict(reply.data or {})
-        whole = True
         for packed in before.awaits:
             awaited = Await.unpack(packed, self.catalog)
             question = pack([awaited.parcel, awaited.index])
             told = await self.router.ask(awaited.target, CONTROL, "answer_of", question, caller=SYSTEM, timeout_s=2.0)
             data[awaited.into] = await self._gathered(awaited, told.data) if told.status == 200 else None
-            whole = whole and data[awaited.into] is not None
-        if whole:
+            if told.status == 503 or (told.status == 200 and data[awaited.into] is None):
+                delivery.reply(
+                    refused(Refusal("UNAVAILABLE", "A part of the reply cannot be read now.", retry_after_s=1))
+                )
+                return
+        if None not in (data[packed[0]] for packed in before.awaits):
             before.complete(data)
         delivery.reply(reply._replace(data=data))
 

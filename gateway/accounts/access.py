@@ -139,7 +139,9 @@ class Access:
 
     # Coming in
 
-    async def register(self, username: str, password: SecretStr, email: str | None, origin: Origin) -> Tokens:
+    async def register(
+        self, username: str, password: SecretStr, email: str | None, origin: Origin, device_id: str = ""
+    ) -> Tokens:
         """A new account and its player; refused as `username_taken` or `email_taken`."""
         hashed = await self.passwords.hash(password)
         user_id = str(uuid.uuid4())
@@ -147,9 +149,10 @@ class Access:
             await store.add_account(self._database, user_id, username, names.skeletons(username), hashed, email)
         except UniqueConflict as conflict:
             raise _taken(conflict) from None
-        return await self._open_session(Account(user_id, username, ("player",), player_made=False), origin)
+        account = Account(user_id, username, ("player",), player_made=False)
+        return await self._open_session(account, origin, _device(device_id).hex())
 
-    async def login(self, name: str, password: SecretStr, origin: Origin) -> Entry:
+    async def login(self, name: str, password: SecretStr, origin: Origin, device_id: str = "") -> Entry:
         """Lets in by username or e-mail address. Wrong passwords and unknown users look the same."""
         by_name = "@" not in name
         folded = names.folded(name) if by_name else name.lower()
@@ -161,7 +164,7 @@ class Access:
             raise barred
         if self.passwords.is_outdated(row["password"]):
             await store.set_password(self._database, row["id"], row["password"], await self.passwords.hash(password))
-        return await self._let_in(row, origin)
+        return await self._let_in(row, origin, _device(device_id).hex())
 
     async def verify(self, mfa_token: str, code: str, origin: Origin) -> Entry:
         """Lets in whose login waited for this code."""
@@ -177,7 +180,7 @@ class Access:
 
     async def guest(self, device_id: str, origin: Origin) -> Entry:
         """The player of this device; a new one at the first time."""
-        device = tokens.fingerprint(f"device:{device_id}")
+        device = _device(device_id)
         fresh = str(uuid.uuid4())
         user_id = await store.add_guest(self._database, fresh, f"guest-{fresh[:8]}", device)
         return await self.enter(user_id, origin, device.hex())
@@ -359,6 +362,11 @@ class Access:
 
 def _taken(conflict: UniqueConflict) -> Refusal:
     return Refusal(*_TAKEN[conflict.constraint])
+
+
+def _device(device_id: str) -> bytes:
+    """What is stored of a device id; nothing of none."""
+    return tokens.fingerprint(f"device:{device_id}") if device_id else b""
 
 
 def _account(row: Row) -> Account:

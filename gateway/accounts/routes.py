@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import to_json
 
-from actors.times import milliseconds
+from actors.times import milliseconds, rfc3339
 from gateway import decode
 from gateway.accounts import mfa_routes, oidc_routes
 from gateway.accounts.access import Access
@@ -30,10 +30,9 @@ from gateway.accounts.tokens import TOKEN_CHARS_MAX
 from gateway.identity import request_id
 from schemas.limits import BATCH_ITEMS_MAX
 from schemas.problems import Refusal
-from schemas.shape import Key, Line, Shape, Text
+from schemas.shape import Key, Line, Shape, Text, holds_control_characters
 
 LOGIN_NAME_CHARS_MAX = 254
-DEVICE_CHARS_MIN = 16
 DEVICE_CHARS_MAX = 128
 
 
@@ -43,7 +42,17 @@ def _time(text: str) -> str:
 
 
 Time = Annotated[str, Field(max_length=40), AfterValidator(_time)]
-DeviceId = Annotated[SecretStr, Field(min_length=DEVICE_CHARS_MIN, max_length=DEVICE_CHARS_MAX)]
+
+
+def _device(given: SecretStr) -> SecretStr:
+    device = given.get_secret_value()
+    if not 1 <= len(device) <= DEVICE_CHARS_MAX or holds_control_characters(device):
+        raise ValueError(f"should have 1 to {DEVICE_CHARS_MAX} characters, none of them a control character")
+    return given
+
+
+DeviceId = Annotated[SecretStr, AfterValidator(_device)]
+"""What a client made up once and keeps. To a guest it is all that proves who it is: a random UUID is a good one."""
 RefreshToken = Annotated[SecretStr, Field(min_length=1, max_length=TOKEN_CHARS_MAX)]
 
 
@@ -55,10 +64,15 @@ class Credentials(Secretive):
     email: Email | None = None
 
 
+class Registration(Credentials):
+    device_id: DeviceId | None = None
+
+
 class Login(Secretive):
     username: Annotated[str, Field(min_length=1, max_length=LOGIN_NAME_CHARS_MAX)] | None = None
     email: Annotated[str, Field(min_length=1, max_length=LOGIN_NAME_CHARS_MAX)] | None = None
     password: TriedPassword
+    device_id: DeviceId | None = None
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:
@@ -135,6 +149,10 @@ def routes(access: Access) -> list[web.RouteDef]:
     ]
 
 
+def _secret(value: SecretStr | None) -> str:
+    return "" if value is None else value.get_secret_value()
+
+
 class Handlers:
     """The handlers, and what they ask."""
 
@@ -143,14 +161,16 @@ class Handlers:
 
     async def register(self, request: web.Request) -> web.Response:
         """`POST /api/v1/auth/register`"""
-        body = await decode.body(request, Credentials)
-        tokens = await self._access.register(body.username, body.password, body.email, origin_of(request))
+        body = await decode.body(request, Registration)
+        device = _secret(body.device_id)
+        tokens = await self._access.register(body.username, body.password, body.email, origin_of(request), device)
         return secret_json({**told(tokens), "userId": tokens.user_id}, status=201)
 
     async def login(self, request: web.Request) -> web.Response:
         """`POST /api/v1/auth/login`"""
         body = await decode.body(request, Login)
-        entry = await self._access.login(body.username or body.email or "", body.password, origin_of(request))
+        name, device = body.username or body.email or "", _secret(body.device_id)
+        entry = await self._access.login(name, body.password, origin_of(request), device)
         return secret_json(entered(entry))
 
     async def guest(self, request: web.Request) -> web.Response:
@@ -238,4 +258,5 @@ class Handlers:
             raise Refusal("INVALID", f"until: {problem}.", fields=[{"field": "until", "problem": problem}])
         user_id = id_of(request)
         await self._access.oversight.sanction(by, role, user_id, standing, until_ms, reason, request_id(request))
-        return secret_json({"ok": True, "userId": user_id, "standing": standing, "until": until})
+        ends = None if until_ms is None else rfc3339(until_ms)
+        return secret_json({"ok": True, "userId": user_id, "standing": standing, "until": ends})

@@ -21,6 +21,24 @@ async def test_sc_02_starting_an_action_gives_a_token(door: Door, alice: User) -
     assert len(bytes.fromhex(signature)) == 32
 
 
+async def test_sc_15_an_action_tells_its_state_where_its_location_says(door: Door, alice: User) -> None:
+    started = await door.post(f"{API}/actions", {"type": "quick_win"}, as_=alice)
+    place = started.headers["Location"]
+    open_ = await door.get(place, as_=alice)
+    assert open_.status == 200
+    assert (open_.body["state"], open_.body["type"]) == ("active", "quick_win")
+    assert open_.body["expiresAt"] == started.body["expiresAt"]
+    assert started.body["actionToken"] not in open_.text
+    done = await door.complete(alice, started.body)
+    assert done.body["links"]["self"] == place
+    used = await door.get(place, as_=alice)
+    assert (used.status, used.body["state"]) == (200, "consumed")
+    assert RFC3339_UTC.fullmatch(used.body["completedAt"])
+    for stranger, path in ((await door.guest(), place), (alice, f"{API}/actions/{uuid.uuid4()}")):
+        answer = await door.get(path, as_=stranger)
+        assert (answer.status, answer.code) == (404, "action_unknown")
+
+
 async def test_sc_02_a_token_lives_for_ten_minutes(door: Door, server: Server, alice: User) -> None:
     action = await door.start(alice)
     [row] = await server.sql(

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from tests.acceptance.clients import API, Door, User
+from tests.acceptance.clients import API, PASSWORD, Door, User, fresh_name
 from tests.acceptance.server import PROXY, Server, until_sql
 
 CROWD = 4
@@ -23,6 +23,7 @@ STRICT = {
         "hasty": {"kind": "too_fast", "points": 8},
         "many": {"kind": "burst", "points": 16, "more_than": 4, "within_s": 60},
         "crowd": {"kind": "shared_address", "points": 5, "more_than": CROWD - 1, "within_s": 3_600},
+        "machine": {"kind": "shared_device", "points": 6, "more_than": CROWD - 1, "within_s": 3_600},
     },
 }
 """Rules that everybody breaks who plays five times, each told apart by its points."""
@@ -167,6 +168,20 @@ async def test_fr_05_many_players_behind_one_address_are_detected(door: Door, se
     [found] = await incidents(server, people[CROWD - 1])
     assert found["points"] == 5
     assert (found["evidence"]["players"], found["evidence"]["address"]) == (CROWD, "203.0.113.7")
+
+
+@pytest.mark.usefixtures("strict")
+async def test_fr_05_many_players_on_one_device_are_detected(door: Door, server: Server) -> None:
+    device = {"deviceId": "one machine in a shop"}
+    people = []
+    for _ in range(CROWD):
+        account = {"username": fresh_name("shop"), "password": PASSWORD, **device}
+        made = await door.post(f"{API}/auth/register", account)
+        assert made.status == 201, made
+        people.append(made.body["userId"])
+    await until_sql(server, "SELECT count(*) = 1 AS holds FROM incident WHERE player = $1", people[-1])
+    [found] = await server.sql("SELECT rule, points FROM incident WHERE player = ANY($1)", people)
+    assert (found["rule"], found["points"]) == ("machine", 6)
 
 
 @pytest.mark.usefixtures("strict")
