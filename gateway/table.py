@@ -104,7 +104,7 @@ ROWS: tuple[Row, ...] = (
     # Players
     Row("GET", f"{API}/players/me", "player", ME, "profile"),
     Row("GET", f"{API}/players/{{id}}", "player", Key("path", "id"), "public_profile"),
-    Row("GET", f"{API}/players/{{id}}/score", "player", Key("path", "id"), "score_and_rank"),
+    Row("GET", f"{API}/players/{{id}}/score", "player", Key("path", "id"), "score"),
     # Boards
     *(
         Row("GET", path, "leaderboard", BOARD, "top")

@@ -8,7 +8,6 @@ from pydantic import Field
 
 from actors.content import PLAYER, Board
 from actors.core import (
-    ANYONE,
     Address,
     Ask,
     Caller,
@@ -188,20 +187,17 @@ class ScoreAwarded(Event[Player]):
         return {"score": self.scores}
 
 
-class Score(Query[Player]):
-    """A player's score on a board; its rank is known to the board (see ScoreAndRank)."""
+class OwnScore(Query[Player]):
+    """What the player itself knows of its score on a board: all but the rank (see Score)."""
 
-    public = True
-    callers = frozenset({ANYONE})
-
-    board: Key = "main"
+    board: Key
 
     def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
         board_of(turn.content, self.board)
-        return {"score": score_on(player, self.board, turn), "rank": None}
+        return {"score": score_on(player, self.board, turn)}
 
 
-class ScoreAndRank(Gather):
+class Score(Gather):
     """A player's score and rank on a board, and the player's version."""
 
     kind = "player"
@@ -211,7 +207,7 @@ class ScoreAndRank(Gather):
 
     def gather(self, key: str, caller: Caller, content: Any, first: Any = None) -> Rounds:
         board = board_of(content, self.board)
-        reply, *_ = yield [Ask(Address("player", key), Score(board=self.board))]
+        reply, *_ = yield [Ask(Address("player", key), OwnScore(board=self.board))]
         if reply.status != 200:
             raise Rejected.unpack(reply.status, reply.data)
         rank = None

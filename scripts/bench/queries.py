@@ -7,7 +7,7 @@ from scripts.bench.harness import Accounts, Loaded, Server, load, program
 
 SOCKETS = 64
 KEYS = frozenset({"6a", "6b"})
-_LIGHT = {"kind": "player", "name": "score", "data": {"board": "main"}}
+_LIGHT = {"kind": "player", "name": "public_profile", "data": {}}
 _TOP = {"kind": "leaderboard", "name": "top", "data": {"limit": 10}}
 
 

@@ -47,7 +47,7 @@ async def measure(results: Results, wanted: set[str], *, stored: int, rounds: in
 async def _time_ms(sockets: list[Connection], players: list[str]) -> float:
     began = time.perf_counter()
     asked = (
-        sockets[index % len(sockets)].query("player", player, "score", {"board": "main"}, deadline_s=60.0)
+        sockets[index % len(sockets)].query("player", player, "public_profile", {}, deadline_s=60.0)
         for index, player in enumerate(players)
     )
     await asyncio.gather(*asked)

@@ -7,7 +7,7 @@ import pytest
 from actors.core import SYSTEM, Address, Caller, admit
 from actors.player.inbox import Notify
 from actors.player.profile import Profile, PublicProfile
-from actors.player.score import AwardScore, ScoreAndRank
+from actors.player.score import AwardScore, Score
 from actors.player.wallet import Credit, Debit, GrantCurrency
 from schemas import limits
 from schemas.problems import Refusal
@@ -89,29 +89,29 @@ def test_an_award_of_the_past_counts_on_main_but_not_today(alice: Person) -> Non
     alice.award(1, at="1916-07-02T00:00:00Z")
     assert alice.ask("profile")["scores"] == {"main": 1}
     alice.award(1, board="daily")
-    assert alice.ask("score", board="daily") == {"score": 1, "rank": None}
-    assert alice.ask("score") == {"score": 1, "rank": None}
+    assert alice.ask("own_score", board="daily") == {"score": 1}
+    assert alice.ask("own_score", board="main") == {"score": 1}
     with refused("period_over", 409):
         alice.award(1, board="daily", at="1916-07-02T00:00:00Z")
 
 
 def test_score_and_rank_come_with_the_players_version(stage: Stage, alice: Person) -> None:
     bob = Person(stage, "bob")
-    assert stage.gather(ScoreAndRank(), "alice") == {"score": 0, "rank": None, "version": 1}
+    assert stage.gather(Score(), "alice") == {"score": 0, "rank": None, "version": 1}
     alice.award(1)
     bob.award(2)
-    assert stage.gather(ScoreAndRank(), "alice") == {"score": 1, "rank": 2, "version": 2}
+    assert stage.gather(Score(), "alice") == {"score": 1, "rank": 2, "version": 2}
     with refused("player_unknown", 404):
-        stage.gather(ScoreAndRank(), "nobody")
+        stage.gather(Score(), "nobody")
     with refused("board_unknown", 404):
-        stage.gather(ScoreAndRank(board="nowhere"), "alice")
+        stage.gather(Score(board="nowhere"), "alice")
 
 
 def test_yesterdays_score_is_not_todays(stage: Stage, alice: Person) -> None:
     alice.award(7, board="daily")
-    assert alice.ask("score", board="daily")["score"] == 7
+    assert alice.ask("own_score", board="daily")["score"] == 7
     stage.wait(86_400)
-    assert alice.ask("score", board="daily")["score"] == 0
+    assert alice.ask("own_score", board="daily")["score"] == 0
     assert alice.award(1, board="daily")["score"] == {"previous": 0, "current": 1}
 
 
