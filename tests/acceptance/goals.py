@@ -50,7 +50,7 @@ async def whole_board(door: Door, admin: User, board: str) -> list[Any]:
 
 
 async def assert_boards_are_as_expected(door: Door, admin: User, expected: ExpectedBoards) -> None:
-    """Both boards, rank by rank, ties included, through the public API."""
+    """Both boards, rank by rank, ties included, through the public API. Nobody else may have scored on them before."""
     ids = await user_ids(door, admin, expected)
     players = [
         {"rank": rank, "userId": ids[external], "username": name, "score": goals}

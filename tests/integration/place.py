@@ -37,6 +37,7 @@ from scripts.embedded.postgres import EmbeddedPostgres
 from scripts.embedded.redis import EmbeddedRedis
 
 PASSWORD = "correct horse battery"
+MIGRATED = "migrated"
 
 
 class Players:
@@ -129,7 +130,7 @@ async def me(request: web.Request) -> web.Response:
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[str, str]]:
-    """One Postgres and one Redis for all tests of this file; each test has a database of its own."""
+    """One Postgres and one Redis for all tests of this file, with one database that is migrated."""
 
     async def start() -> tuple[DataFolder, EmbeddedPostgres, EmbeddedRedis]:
         folder = DataFolder(Path(tempfile.mkdtemp(prefix="greenroom-test-", dir="/tmp")) / "data")
@@ -137,6 +138,14 @@ def servers() -> Iterator[tuple[str, str]]:
         await folder.__aenter__()
         postgres, redis = EmbeddedPostgres(folder, unsafe=True), EmbeddedRedis(folder)
         await asyncio.gather(postgres.start(), redis.start())
+        database = Database(postgres.dsn)
+        await database.open()
+        await database.execute(f"CREATE DATABASE {MIGRATED}")
+        await database.close()
+        migrated = Database(_of(postgres.dsn, MIGRATED))
+        await migrated.open()
+        await migrate(migrated)
+        await migrated.close()
         return folder, postgres, redis
 
     async def stop() -> None:
@@ -152,16 +161,42 @@ def servers() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 async def place(servers: tuple[str, str]) -> AsyncIterator[Place]:
+    """The servers with nothing in the database."""
+    dsn, redis_url = servers
+    async with AsyncExitStack() as stack:
+        made = Place(_of(dsn, MIGRATED), redis_url, Players(), stack)
+        await _empty(await made.database())
+        yield made
+
+
+@pytest.fixture
+async def own_place(servers: tuple[str, str]) -> AsyncIterator[Place]:
+    """The servers with a database that nobody else uses: for tests that change the schema."""
     dsn, redis_url = servers
     name = f"t{uuid.uuid4().hex[:12]}"
     first = Database(dsn)
     await first.open()
-    await first.execute(f"CREATE DATABASE {name}")
+    await first.execute(f"CREATE DATABASE {name} TEMPLATE {MIGRATED}")
     await first.close()
     async with AsyncExitStack() as stack:
-        made = Place(dsn.replace("/greenroom?", f"/{name}?"), redis_url, Players(), stack)
-        await migrate(await made.database())
-        yield made
+        yield Place(_of(dsn, name), redis_url, Players(), stack)
+
+
+async def _empty(database: Database) -> None:
+    tables = await database.fetch_value(
+        """SELECT string_agg(relname, ', ') FROM pg_class
+           WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+           AND relname <> 'migration'"""
+    )
+    async with database.transaction() as sql:
+        # Some tables are append-only, by triggers that are silent for a replica.
+        await sql.execute("SET LOCAL session_replication_role = replica")
+        await sql.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+
+
+def _of(dsn: str, name: str) -> str:
+    """The DSN of another database of the same server."""
+    return dsn.replace("/greenroom?", f"/{name}?")
 
 
 @pytest.fixture
