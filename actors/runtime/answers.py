@@ -9,7 +9,7 @@ from typing import Any
 from actors.catalog import Catalog
 from actors.runtime import faults
 from actors.runtime.cell import Await, Cell, Delivery, Known, Played
-from actors.runtime.commit import Group
+from actors.runtime.group import Group
 from actors.runtime.metrics import HostMetrics
 from actors.runtime.ops import OpFinder, fingerprint
 from actors.runtime.router import Router

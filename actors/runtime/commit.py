@@ -12,6 +12,7 @@ from actors.core import Event, Forget, Record, Remind, Tell
 from actors.runtime import faults, journal
 from actors.runtime.cell import Await, Cell, Delivery, Played
 from actors.runtime.database import OutcomeUnknown, Refused, Statements, UniqueConflict
+from actors.runtime.group import Group, Parcel
 from actors.runtime.metrics import HostMetrics
 from schemas import limits
 from schemas.address import Address
@@ -22,103 +23,6 @@ _log = structlog.get_logger("commit")
 
 GROUPS_WAITING_MAX = 20
 ATTEMPTS_MAX = 3
-
-
-class Parcel:
-    """The tells of one group to one actor, on their way."""
-
-    __slots__ = ("id", "packed", "tells", "to", "turns")
-
-    def __init__(self, parcel_id: str, to: Address) -> None:
-        self.id = parcel_id
-        self.to = to
-        self.tells: list[list[Any]] = []
-        self.packed = b""
-        """The tells as JSON, as the outbox keeps them and the receiver gets them."""
-        self.turns: list[tuple[Played, Await] | None] = []
-
-
-class Late:
-    """A tell that its receiver refused: to be tried again later, or buried when its attempts are used up.
-
-    While nothing of its parcel was accepted, the parcel itself stays and comes again (`whole`); otherwise the tell goes
-    on by itself, under its own id. So neither is ever there beside the turn that it led to.
-    """
-
-    __slots__ = ("attempts", "bucket", "buried", "delay_ms", "parcel", "reason", "tell", "to", "whole")
-
-    def __init__(
-        self,
-        parcel: str,
-        to: Address,
-        bucket: int,
-        tell: list[Any],
-        *,
-        attempts: int,
-        delay_ms: int,
-        buried: bool,
-        reason: str,
-    ) -> None:
-        self.parcel = parcel
-        self.whole = False
-        self.to = to
-        self.bucket = bucket
-        self.tell = tell
-        self.attempts = attempts
-        self.delay_ms = delay_ms
-        self.buried = buried
-        self.reason = reason
-
-
-class Group:
-    """Turns that are committed together, and the replies that wait for it."""
-
-    __slots__ = ("bytes", "finished", "late", "parcels", "turns", "views", "waiting")
-
-    def __init__(self) -> None:
-        self.turns: list[Played] = []
-        self.waiting: list[tuple[Cell, Delivery, Reply]] = []
-        """Queries and refusals that have seen uncommitted state of the cell."""
-        self.views: list[tuple[Cell, int, Any]] = []
-        """Views to publish once the state they show is committed: the actor, its version, the view."""
-        self.finished: list[tuple[Cell, str]] = []
-        self.late: list[tuple[Cell, Late]] = []
-        self.bytes = 0
-        self.parcels: list[Parcel] = []
-
-    @property
-    def empty(self) -> bool:
-        return not (self.turns or self.waiting or self.views or self.finished or self.late)
-
-    @property
-    def full(self) -> bool:
-        return len(self.turns) >= limits.GROUP_ROWS_MAX or self.bytes >= limits.GROUP_BYTES_MAX
-
-    def without(self, lost: set[Cell]) -> tuple["Group", list[Delivery]]:
-        """The group less these actors, and the deliveries that must be taken anew."""
-        rest = Group()
-        again: list[Delivery] = []
-        for turn in self.turns:
-            if turn.cell not in lost:
-                rest.turns.append(turn)
-                rest.bytes += turn.bytes
-                continue
-            if turn.origin is not None:
-                again.append(turn.origin)
-            again.extend(turn.joined or ())
-        for cell, delivery, reply in self.waiting:
-            if cell in lost:
-                again.append(delivery)
-            else:
-                rest.waiting.append((cell, delivery, reply))
-        rest.views = [item for item in self.views if item[0] not in lost]
-        rest.finished = [item for item in self.finished if item[0] not in lost]
-        rest.late = [item for item in self.late if item[0] not in lost]
-        return rest, again
-
-    @property
-    def cells(self) -> set[Cell]:
-        return {turn.cell for turn in self.turns} | {cell for cell, _, _ in self.waiting}
 
 
 class GroupCommit:

@@ -17,8 +17,9 @@ from actors.core import Command, Consult, Event, Query, Turn, admit, decide, pac
 from actors.runtime import faults
 from actors.runtime.answers import Answers, refused
 from actors.runtime.cell import Cell, Delivery, Known, Played
-from actors.runtime.commit import GroupCommit, Late
+from actors.runtime.commit import GroupCommit
 from actors.runtime.content import ContentStore
+from actors.runtime.group import Late
 from actors.runtime.lease import Lease
 from actors.runtime.metrics import HostMetrics
 from actors.runtime.ops import OpFinder, fingerprint

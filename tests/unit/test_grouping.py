@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from actors.runtime.cell import Cell, Delivery, Played
-from actors.runtime.commit import Group, Late
+from actors.runtime.group import Group, Late
 from schemas import limits
 from schemas.address import Address, player
 from schemas.messages import COMMAND, SYSTEM, Reply, Request
