@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,21 @@ Callback = Callable[[bytes], None]
 
 class BusDown(Exception):
     """Redis did not answer in time; whoever asked goes on without it."""
+
+
+@contextlib.contextmanager
+def _answered() -> Iterator[None]:
+    """Errors of the driver become BusDown. It may turn a cancellation into an error of its own, or into nothing: the
+    task that was cancelled ends all the same, and does not go on as if Redis were down."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    try:
+        yield
+    except _TROUBLE as trouble:
+        if task is None or task.cancelling() <= before:
+            raise BusDown(type(trouble).__name__) from None
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
 
 
 @dataclass(slots=True)
@@ -154,22 +169,18 @@ class Bus:
 
     async def ask(self, *command: str | bytes | int | float, timeout_s: float = ANSWER_TIMEOUT_S) -> Any:
         """The answer to one Redis command; BusDown when there is none in time."""
-        try:
+        with _answered():
             async with asyncio.timeout(timeout_s):
                 return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-        except _TROUBLE as trouble:
-            raise BusDown(type(trouble).__name__) from None
 
     async def ask_all(self, commands: Sequence[Sequence[str | bytes | int | float]]) -> list[Any]:
         """The answers to many commands sent at once, not as a transaction; BusDown when there are none in time."""
-        try:
+        with _answered():
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 pipeline = self._client.pipeline(transaction=False)
                 for command in commands:
                     pipeline.execute_command(*command)
                 return list(await pipeline.execute())
-        except _TROUBLE as trouble:
-            raise BusDown(type(trouble).__name__) from None
 
     async def get(self, key: str, timeout_s: float = ANSWER_TIMEOUT_S) -> bytes | None:
         """The cached value; None when there is none or Redis is down."""

@@ -33,7 +33,8 @@ async def test_a_second_import_counts_nothing_twice(spare: Server, spare_door: D
     admin = await spare_door.admin()
     await assert_boards_are_as_expected(spare_door, admin, expected)
     [row] = await spare.sql(
-        "SELECT count(*) AS goals FROM journal WHERE kind = 'player' AND turn ->> 'command' = 'award_score'"
+        """SELECT count(*) AS goals FROM journal WHERE kind = 'player' AND turn ->> 'command' = 'award_score'
+           AND turn -> 'data' ->> 'board' = 'main'"""
     )
     assert row["goals"] == again["goals"]
 

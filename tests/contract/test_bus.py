@@ -170,3 +170,17 @@ async def test_a_bus_that_has_just_opened_closes_at_once(server: Server) -> None
         await bus.open()
         async with asyncio.timeout(DEADLINE_S):
             await bus.close()
+
+
+async def test_who_is_cancelled_while_asking_ends_at_whatever_moment(bus: Bus) -> None:
+    """The driver loses a cancellation at some moments; a loop that asked would then never end."""
+    ends = set()
+    for rounds in range(200):
+        for asking in (bus.ask("PING"), bus.ask_all([("PING",)] * 3)):
+            task = asyncio.create_task(asking)
+            for _ in range(rounds % 20):
+                await asyncio.sleep(0)
+            if task.cancel():
+                await asyncio.wait([task])
+                ends.add("cancelled" if task.cancelled() else repr(task))
+    assert ends == {"cancelled"}
