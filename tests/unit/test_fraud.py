@@ -97,7 +97,7 @@ def test_above_a_hundred_the_action_is_refused_and_the_player_suspended(stage: S
     with refused("SUSPICIOUS_ACTIVITY", 403):
         alice.finish(started)
     assert sanctions(stage) == [("suspended", stage.at + 86_400_000)]
-    assert alice.ask("score")["score"] == 150
+    assert alice.ask("own_score", board="main")["score"] == 150
     with refused("SUSPICIOUS_ACTIVITY", 403):
         alice.say("start_action", type="quick_win")
     [case] = cases(stage)

@@ -65,7 +65,7 @@ class Tokens(RuleBasedStateMachine):
     @invariant()
     def scores_agree(self) -> None:
         for person, score in zip(self.people, self.scores, strict=True):
-            assert person.ask("score", board="practice")["score"] == score
+            assert person.ask("own_score", board="practice")["score"] == score
 
     def teardown(self) -> None:
         self.stage.check()
