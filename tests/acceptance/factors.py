@@ -58,7 +58,7 @@ async def verified(door: Door, challenge: Any, code: str, base: str = f"{API}/au
 
 
 async def mailed_code(server: Server, to: str, number: int = 1) -> str:
-    """The code in the so-manieth mail to this address."""
+    """The code in one of the mails to this address, the first one being number 1."""
     end = time.monotonic() + 10
     while True:
         lines = [line for text in server.logs().values() for line in text.splitlines() if f'"to": "{to}"' in line]

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from tests.acceptance.clients import Door, Sockets, User
+from tests.acceptance.pinned import Pinned, pinned_everywhere
 from tests.acceptance.server import Server
 from tests.acceptance.spare import Spare
 from tests.acceptance.waiting import Waiting
@@ -93,6 +94,15 @@ async def sockets(server: Server, session: aiohttp.ClientSession) -> AsyncIterat
     sockets = Sockets(server, session)
     yield sockets
     await sockets.close()
+
+
+@pytest_asyncio.fixture
+async def gateways(server: Server) -> AsyncIterator[list[Pinned]]:
+    """A door of each of the two gateways."""
+    doors = await pinned_everywhere(server, 2)
+    yield doors
+    for door in doors:
+        await door.session.close()
 
 
 @pytest_asyncio.fixture

@@ -10,7 +10,7 @@ import pytest_asyncio
 import redis.asyncio
 
 from tests.acceptance.clients import API, Door, User, fresh_name
-from tests.acceptance.pinned import Pinned, pinned_everywhere
+from tests.acceptance.pinned import Pinned
 from tests.acceptance.server import Server
 
 TOP = f"{API}/leaderboard/top"
@@ -21,15 +21,6 @@ SHARED = "leaderboard:top:10"
 async def redis_client(server: Server) -> AsyncIterator["redis.asyncio.Redis"]:
     async with redis.asyncio.from_url(server.run["redis_url"]) as client:
         yield client
-
-
-@pytest_asyncio.fixture
-async def gateways(server: Server) -> AsyncIterator[list[Pinned]]:
-    """A door of each of the two gateways."""
-    doors = await pinned_everywhere(server, 2)
-    yield doors
-    for door in doors:
-        await door.session.close()
 
 
 async def top_score(door: Door, as_: User) -> int:

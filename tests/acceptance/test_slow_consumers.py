@@ -5,13 +5,10 @@ import itertools
 import json
 import socket
 import time
-from collections.abc import AsyncIterator
 from typing import Any, Self
 
-import pytest_asyncio
-
 from tests.acceptance.clients import API, Door, Sockets, User, fresh_name
-from tests.acceptance.pinned import Pinned, pinned_everywhere
+from tests.acceptance.pinned import Pinned
 from tests.acceptance.server import Server
 from tests.security.raw import Raw, frame
 
@@ -65,14 +62,6 @@ class Idler(Raw):
         while frames[-1]["type"] != "close" and not last(frames[-1]):
             frames.append(await self.receive(within_s))
         return frames
-
-
-@pytest_asyncio.fixture
-async def gateways(server: Server) -> AsyncIterator[list[Pinned]]:
-    doors = await pinned_everywhere(server, 2)
-    yield doors
-    for door in doors:
-        await door.session.close()
 
 
 async def summed(gateways: list[Pinned], name: str) -> float:
