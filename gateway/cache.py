@@ -75,6 +75,9 @@ class Cache:
         self._kept_until: dict[Name, float] = {}
         self._by_address: dict[Address, set[Name]] = {}
         self._floors: OrderedDict[Address, int] = OrderedDict()
+        """By actor that sends this gateway news."""
+        self._ended = 0
+        """How often actors have ceased to send news."""
         self._asking: dict[Name, asyncio.Future[Answer]] = {}
 
     def open(self) -> None:
@@ -127,9 +130,13 @@ class Cache:
         self._drop(name)
         await self.answer(kind, key, gather, SYSTEM)
 
-    def news(self, address: Address, version: int) -> None:
-        """The visible part of this actor changed at this version."""
-        if self._floors.get(address, -1) < version:
+    def news(self, address: Address, version: int, last: bool = False) -> None:
+        """The visible part of this actor changed at this version. After its `last` news it has left its host, and where
+        it wakes it sends none before it is asked: until then no answer, in Redis neither, is known to be current."""
+        if last:
+            self._ended += 1
+            self._floors.pop(address, None)
+        elif self._floors.get(address, -1) < version:
             self._set_floor(address, version)
         for name in tuple(self._by_address.get(address, ())):
             self._drop(name)
@@ -140,6 +147,7 @@ class Cache:
         self._kept_until.clear()
         self._by_address.clear()
         self._floors.clear()
+        self._ended += 1
 
     async def _ask_once(self, name: Name, gather: Gather) -> Answer:
         asking: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -170,9 +178,10 @@ class Cache:
             del self._asking[name]
 
     async def _ask_actors(self, key: str, gather: Gather, caller: Caller) -> Answer:
+        ended = self._ended
         data, versions = await self._router.gathered(gather, key, caller)
         for address, version in versions.items():
-            if address not in self._floors:
+            if address not in self._floors and ended == self._ended:
                 self._set_floor(address, version)
         return Answer(data, versions)
 

@@ -287,7 +287,7 @@ class Host:
         cell.awake = False
         cell.pending = 0
         for session in cell.watchers or ():
-            session.news(cell.address, cell.version + 1)
+            session.news(cell.address, cell.version, last=True)
         cell.watchers = None
         waiting = list(cell.mailbox)
         cell.mailbox.clear()

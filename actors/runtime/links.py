@@ -2,7 +2,7 @@
 
 A frame is a length (4 bytes, little-endian) and msgpack. From the router: the hello with the cluster's token, then
 batches `[[number, request], ...]`. From the host: lists of items, in order: `[number, status, version, data]` for a
-reply, `[NEWS, kind, key, version]`, and `[ACK]` for a batch that was taken in.
+reply, `[NEWS, kind, key, version, last]`, and `[ACK]` for a batch that was taken in.
 """
 
 import asyncio
@@ -121,10 +121,15 @@ class Outgoing:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._flush)
 
+    def flush(self) -> None:
+        """Write what was collected, now."""
+        items, self._items = self._items, []
+        if items:
+            self._write(items)
+
     def _flush(self) -> None:
         self._scheduled = False
-        items, self._items = self._items, []
-        self._write(items)
+        self.flush()
 
 
 class HostSession:
@@ -136,8 +141,10 @@ class HostSession:
     def reply(self, number: int, reply: Reply) -> None:
         self._out.add((number, reply.status, reply.version, reply.data))
 
-    def news(self, address: Address, version: int) -> None:
-        self._out.add((NEWS, address.kind, address.key, version))
+    def news(self, address: Address, version: int, *, last: bool = False) -> None:
+        """Leaves at once: before the replies of the same commit, whose readers may ask this link's caches next."""
+        self._out.add((NEWS, address.kind, address.key, version, last))
+        self._out.flush()
 
     def ack(self) -> None:
         self._out.add((ACK,))
@@ -280,7 +287,7 @@ class _Window:
                 if waiting is not None:
                     self.router.answered(waiting, Reply(item[1], item[2], item[3]))
             elif number == NEWS:
-                self.router.news(Address(item[1], item[2]), item[3])
+                self.router.news(Address(item[1], item[2]), item[3], item[4])
             else:
                 self._batches -= 1
         self.schedule()

@@ -76,7 +76,7 @@ class Router:
         self.directory = directory
         self.content = content
         self.ask_timeout_s = ask_timeout_s
-        self.on_news: list[Callable[[Address, int], None]] = []
+        self.on_news: list[Callable[[Address, int, bool], None]] = []
         self.on_lost: list[Callable[[], None]] = []
         self._factory = links
         self._links: dict[int, Link] = {}
@@ -191,10 +191,10 @@ class Router:
         else:
             waiting.finish(reply)
 
-    def news(self, address: Address, version: int) -> None:
+    def news(self, address: Address, version: int, last: bool) -> None:
         """A link brought news: the visible part of a watched actor changed."""
         for listener in self.on_news:
-            listener(address, version)
+            listener(address, version, last)
 
     def broken(self, run: int, link: Link, unanswered: list[Waiting]) -> None:
         """A link broke. What it had not answered is sent again, under the same op ids, to the slots' new owners."""

@@ -58,7 +58,7 @@ class Ends:
     def answered(self, waiting: Waiting, reply: Reply) -> None:
         waiting.finish(reply)
 
-    def news(self, address: Address, version: int) -> None:
+    def news(self, address: Address, version: int, last: bool = False) -> None:
         self.news_of.append((address, version))
 
     def broken(self, run: int, link: Link, unanswered: list[Waiting]) -> None:

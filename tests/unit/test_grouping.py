@@ -16,7 +16,7 @@ class Asker:
     def reply(self, number: int, reply: Reply) -> None:
         raise AssertionError("nothing is answered before its commit")
 
-    def news(self, address: Address, version: int) -> None:
+    def news(self, address: Address, version: int, *, last: bool = False) -> None:
         raise AssertionError("nothing is told before its commit")
 
 
