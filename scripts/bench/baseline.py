@@ -106,7 +106,8 @@ async def echo(job: dict[str, Any]) -> dict[str, Any]:
 
 
 async def broadcast(job: dict[str, Any]) -> dict[str, Any]:
-    """A plain loop of awaited sends to all sockets, so many times a second."""
+    """A plain loop of awaited sends to all sockets, so many times a second: of the message (`once` false: aiohttp makes
+    its text for each), or of a text made once."""
     sockets: set[web.WebSocketResponse] = set()
 
     async def serve(request: web.Request) -> web.WebSocketResponse:
@@ -120,13 +121,19 @@ async def broadcast(job: dict[str, Any]) -> dict[str, Any]:
         return socket
 
     async def tell_all() -> None:
-        push = {"meta": {"code": 200, "topic": "board", "seq": 0}, "type": "update", "data": "x" * job["bytes"]}
+        rows = [{"rank": rank, "userId": "", "username": "", "score": 0} for rank in range(1, 11)]
+        push = {"meta": {"code": 200, "topic": "board", "seq": 0}, "type": "update", "data": rows}
+        rows[0]["username"] = "x" * max(0, job["bytes"] - len(json.dumps(push)))
         due = time.perf_counter()
         while True:
             push["meta"]["seq"] += 1
-            text = json.dumps(push)
-            for socket in list(sockets):
-                await socket.send_str(text)
+            if job["once"]:
+                text = json.dumps(push)
+                for socket in list(sockets):
+                    await socket.send_str(text)
+            else:
+                for socket in list(sockets):
+                    await socket.send_json(push)
             due += 1 / job["per_second"]
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
 

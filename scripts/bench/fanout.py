@@ -18,8 +18,11 @@ async def measure(server: Server, accounts: Accounts, results: Results, *, socke
     """One round."""
     told = await _told_by_server(server, accounts, sockets, seconds)
     idle = await _idle(server, seconds)
-    plain = await _told_by_loop(sockets, seconds, round(told.result["bytesPerFrame"]))
+    frame_bytes = round(told.result["bytesPerFrame"])
+    plain = await _told_by_loop(sockets, seconds, frame_bytes, once=False)
+    once = await _told_by_loop(sockets, seconds, frame_bytes, once=True)
     plain_rate = plain.count / plain.cpu.total
+    once_rate = once.count / once.cpu.total
     gross = told.count / told.cpu.total
     net = told.count / max(0.01, told.cpu.total - idle * told.result["seconds"])
     results.add(
@@ -32,6 +35,8 @@ async def measure(server: Server, accounts: Accounts, results: Results, *, socke
             "ratio with idle processes": gross / plain_rate,
             "plain loop's deliveries a second": plain.per_second,
             "plain loop's a CPU-second": plain_rate,
+            "loop's that sends one text": once_rate,
+            "ratio to that": net / once_rate,
             "gateway CPU s": told.cpu["gateway"],
             "bytes a push": told.result["bytesPerFrame"],
         },
@@ -65,9 +70,8 @@ async def _idle(server: Server, seconds: float) -> float:
     return server.cpu_seconds().since(before).total / seconds
 
 
-async def _told_by_loop(sockets: int, seconds: float, frame_bytes: int) -> Loaded:
-    envelope = 80
-    job = {"program": "broadcast", "bytes": max(40, frame_bytes - envelope), "per_second": PER_SECOND}
+async def _told_by_loop(sockets: int, seconds: float, frame_bytes: int, *, once: bool) -> Loaded:
+    job = {"program": "broadcast", "bytes": frame_bytes, "per_second": PER_SECOND, "once": once}
     async with program("baseline", job) as loop:
         port = (await loop.line())["port"]
         plain = _listening(f"ws://127.0.0.1:{port}/api/v1/ws", ["-"] * sockets, seconds)
