@@ -121,8 +121,8 @@ async def broadcast(job: dict[str, Any]) -> dict[str, Any]:
         return socket
 
     async def tell_all() -> None:
-        rows = [{"rank": rank, "userId": "", "username": "", "score": 0} for rank in range(1, 11)]
-        push = {"meta": {"code": 200, "topic": "board", "seq": 0}, "type": "update", "data": rows}
+        rows: list[dict[str, Any]] = [{"rank": rank, "userId": "", "username": "", "score": 0} for rank in range(1, 11)]
+        push: dict[str, Any] = {"meta": {"code": 200, "topic": "board", "seq": 0}, "type": "update", "data": rows}
         rows[0]["username"] = "x" * max(0, job["bytes"] - len(json.dumps(push)))
         due = time.perf_counter()
         while True:
