@@ -1,0 +1,1 @@
+"""Chaos: players load a Greenroom while its processes are killed, and `verify` judges what came of it."""

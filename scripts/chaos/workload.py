@@ -1,0 +1,146 @@
+"""The load of a chaos run: accounts are made, and players use REST and both forms of the WebSocket at once."""
+
+import asyncio
+import itertools
+import random
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from pydantic_core import from_json
+
+from actors.runtime.database import Database
+from gateway.accounts import store
+from greenroom_client import Backoff, Client, Form, GreenroomError, RateLimited
+from schemas.address import Address
+from scripts.chaos.history import History
+from scripts.chaos.players import Guest, Player, Trusted
+from scripts.chaos.wires import Rest, Socket, Wire
+from scripts.connect import operator
+from scripts.terminal import Failed
+
+_CONTENT = "SELECT body FROM content WHERE active"
+_CURRENCY = "gold"
+_JOINS_AT_ONCE = 8
+_TRUSTED_ACCOUNTS = 2
+
+
+class Workload:
+    """`async with workload(...)` makes it; `play` loads the server until `stop` is set."""
+
+    def __init__(
+        self, url: str, history: History, seed: int, rate_per_s: float, session: aiohttp.ClientSession
+    ) -> None:
+        self.url = url
+        self.history = history
+        self.rate_per_s = rate_per_s
+        self.session = session
+        self.players: list[Player] = []
+        self.sockets: list[Socket] = []
+        self.subjects: list[Address] = []
+        """The player actors that are played with."""
+        self.stop = asyncio.Event()
+        self._dice = random.Random(f"players {seed}")
+        self._mark = secrets.token_hex(4)
+
+    async def join(self, database: Database, count: int) -> None:
+        """Make the accounts: half of the players are guests, half are studios' servers."""
+        content = from_json(await database.fetch_value(_CONTENT))
+        action = _action_without_limits(content)
+        currency = next((name for name in sorted(content.get("currencies") or {}, key=_gold_first)), None)
+        guests = [await self._guest(number) for number in range(count // 2 if action is not None else 0)]
+        trusted = [await self._trusted(database, number) for number in range(_TRUSTED_ACCOUNTS)]
+        self.subjects = [Address("player", guest.user_id) for guest in guests]
+        names = [(f"chaos-{self._mark}-{number}", f"Chaos {number}") for number in range(count)]
+        self.subjects += [Address("player", one.user_id) for one in await trusted[0].provision(names)]
+        pace_s = count / self.rate_per_s
+        for number, client in enumerate((*guests, *itertools.islice(itertools.cycle(trusted), count - len(guests)))):
+            name = f"chaos-{self._mark}-{number}"
+            is_guest = number < len(guests)
+            wire = self._wire(number % 3, client, name, listens=is_guest)
+            given = (name, client.user_id, wire, self.history, random.Random(f"{name} {self._dice.random()}"), pace_s)
+            if is_guest:
+                self.players.append(Guest(*given, action=action or ""))
+            else:
+                self.players.append(Trusted(*given, players=self.subjects, currency=currency))
+
+    def _wire(self, way: int, client: Client, name: str, *, listens: bool) -> Wire:
+        if way == 0:
+            return Rest(client, self.session)
+
+        def pushed(actor: Address, seq: int, told: str) -> None:
+            self.history.pushed(name, actor, seq, told)
+
+        form = Form.JSON if way == 1 else Form.MSGPACK
+        topic = Address("player", client.user_id) if listens else None
+        socket = Socket(client, self.session, form, topic, pushed)
+        self.sockets.append(socket)
+        return socket
+
+    async def _guest(self, number: int) -> Client:
+        client = Client(self.url, session=self.session, deadline_s=60.0)
+        while client.tokens is None:
+            try:
+                await client.guest(f"chaos-{self._mark}-{number}-{secrets.token_hex(8)}")
+            except RateLimited as limited:
+                await asyncio.sleep(limited.retry_after_s or 1.0)
+        return client
+
+    async def _trusted(self, database: Database, number: int) -> Client:
+        client = Client(self.url, session=self.session, backoff=Backoff(attempts_max=20), deadline_s=60.0)
+        name, password = f"chaos-{self._mark}-server-{number}", secrets.token_urlsafe(18)
+        await client.register(name, password)
+        async with database.transaction() as connection:
+            await store.set_role(connection, client.user_id, "server", True)
+            details = {"role": "server", "grant": True}
+            await store.add_audit(connection, operator(), "operator", "set_role", client.user_id, details, "")
+        await client.login(name, password)
+        return client
+
+    async def play(self) -> None:
+        """Play until `stop` is set; then every player finishes what it has under way."""
+        async with asyncio.TaskGroup() as playing:
+            for player in self.players:
+                playing.create_task(player.play(self.stop))
+
+    async def look_back(self) -> None:
+        """Ask every actor once more, patiently: the last reads of the history."""
+        looking = next(player for player in self.players if isinstance(player, Trusted))
+        for actor in self.subjects:
+            for _ in range(20):
+                if (await looking.look(actor, "public_profile")).ok:
+                    break
+                await asyncio.sleep(0.25)
+
+
+@asynccontextmanager
+async def workload(
+    url: str, database: Database, history: History, *, seed: int, players: int, rate_per_s: float
+) -> AsyncIterator[Workload]:
+    """Players that have joined and may begin; their connections are closed at the end of the block."""
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as session:
+        load = Workload(url, history, seed, rate_per_s, session)
+        try:
+            await load.join(database, players)
+        except GreenroomError as error:
+            raise Failed(f"No players could join: {error}. Is it well? `greenroom doctor` looks.") from None
+        try:
+            yield load
+        finally:
+            await asyncio.gather(*(player.wire.close() for player in load.players))
+
+
+def _gold_first(name: str) -> tuple[bool, str]:
+    return name != _CURRENCY, name
+
+
+def _action_without_limits(content: dict[str, Any]) -> str | None:
+    """An action that can be played at any pace, as `practice` of the starter content; None when there is none."""
+    for name, action in sorted((content.get("actions") or {}).items()):
+        paces = (action.get("starts_per_minute"), action.get("completions_per_minute"))
+        if paces == ("unlimited", "unlimited") and not action.get("fraud", True):
+            return str(name)
+    return None
