@@ -1,17 +1,20 @@
-"""The director: gives slots to hosts, notices their deaths, and moves slots when hosts come and go."""
+"""The director: gives slots to hosts, notices their deaths, and moves slots as hosts come, go and get busy."""
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
 
+from actors.runtime.balance import SPREAD_SLOTS_MAX, Balance, Plan
 from actors.runtime.database import Database, Refused, Row, UniqueConflict
 from actors.runtime.directory import Route
 from actors.runtime.lastturn import read_last_turn
 from actors.runtime.lease import LEASE_S
+from actors.runtime.load import Load
 from actors.runtime.placement import Placement
 from actors.runtime.router import Router
 from schemas.messages import pack
@@ -21,18 +24,24 @@ _log = structlog.get_logger("director")
 
 LOOK_EVERY_S = 0.25
 WATCH_AGAIN_S = 0.01
-MOVE_WITHIN_S = 4.0
-SPREAD_SLOTS_MAX = 32
-"""Slots moved in one look, so that spreading over a new host never stops the rest."""
+CONNECT_WITHIN_S = 2.0
+MOVE_WITHIN_S = 9.0
+"""Longer than a host takes to give slots up (host.RELEASE_WITHIN_S): what it gave up must not be left to nobody."""
 SHARED = "shared"
 
 _PREPARE = "INSERT INTO slot (slot) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
-_HOSTS = "SELECT run, name, endpoint, node, pid, pool, lease < now() AS expired FROM host WHERE NOT retired"
+_HOSTS = """
+SELECT run, name, endpoint, node, pid, pool, leaving, lease < now() AS expired FROM host WHERE NOT retired
+"""
 _SLOTS = "SELECT slot, run FROM slot"
 _RETIRE = "UPDATE host SET retired = true WHERE run = $1"
 _GIVE = """
 UPDATE slot SET run = given.run, epoch = epoch + 1
 FROM unnest($1::text[], $2::integer[]) AS given (slot, run) WHERE slot.slot = given.slot
+"""
+_MOVE = """
+UPDATE slot SET run = given.run, epoch = epoch + 1
+FROM unnest($1::text[], $2::integer[]) AS given (slot, run) WHERE slot.slot = given.slot AND slot.run = $3
 """
 _PLAYED = """
 SELECT slot FROM unnest($1::text[]) AS slot
@@ -67,6 +76,18 @@ class Director:
         self.node = node
         self.token = token
         self.start_dedicated = start_dedicated
+        self.balance = Balance()
+        self.load = Load(router)
+        self.rebalance = False
+        """Set to have slots evened out once, though they are even enough."""
+        self.hosts: list[Row] = []
+        """The hosts that lived when it was last looked."""
+        self.slots: dict[str, int | None] = {}
+        """Who owned which slot then."""
+        self._moves: dict[int, asyncio.Task[None]] = {}
+        """Hosts that are giving slots away, by run; they are asked for no others meanwhile."""
+        self._under_way: dict[str, int] = {}
+        """Slots that are moving, and to whom."""
         self._watched: dict[int, asyncio.Task[None]] = {}
         self._dead: set[int] = set()
         self._leases_count_at = 0.0
@@ -81,6 +102,7 @@ class Director:
         await self.database.execute("UPDATE host SET retired = true WHERE NOT retired AND lease < now()")
 
     async def run_forever(self) -> None:
+        measuring = asyncio.ensure_future(self.load.run_forever(lambda: [_route(row) for row in self.hosts]))
         try:
             while True:
                 try:
@@ -95,7 +117,7 @@ class Director:
                     async with asyncio.timeout(LOOK_EVERY_S):
                         await self._look_now.wait()
         finally:
-            for task in self._watched.values():
+            for task in (measuring, *self._watched.values(), *self._moves.values()):
                 task.cancel()
 
     async def _look(self) -> None:
@@ -106,9 +128,12 @@ class Director:
             await self._retire(row)
         alive = [row for row in rows if row not in dead]
         self._watch(alive)
+        moving = dict(self._under_way)
         slots: dict[str, int | None] = {row["slot"]: row["run"] for row in await self.database.fetch(_SLOTS)}
         await self._give_orphans(slots, alive)
-        await self._spread(slots, alive)
+        self.hosts, self.slots = alive, dict(slots)
+        slots.update(moving)
+        self._spread(slots, alive)
         await self._settle_dedicated(slots, alive)
 
     # -- death ----------------------------------------------------------------------------------------------------
@@ -119,23 +144,23 @@ class Director:
             self._watched.pop(ended).cancel()
         self._dead &= runs
         for row in alive:
-            if row["run"] not in self._watched and row["node"] == self.node:
+            if row["run"] not in self._watched:
                 self._watched[row["run"]] = asyncio.ensure_future(self._until_dead(row))
 
     async def _until_dead(self, row: Row) -> None:
         """Hold a connection to the host's socket: it ends with the process, at once."""
-        path = dict(part.split(":", 1) for part in row["endpoint"].split("|")).get("unix", "")
-        while path:
+        while True:
             try:
-                reader, writer = await asyncio.open_unix_connection(path)
+                async with asyncio.timeout(CONNECT_WITHIN_S):
+                    reader, writer = await self._connect(row)
             except (ConnectionRefusedError, FileNotFoundError):
                 # Nobody listens any more: the process is gone.
                 self._dead.add(row["run"])
                 self._look_now.set()
                 return
-            except OSError as error:
-                # Trouble of our own, such as too many open files, says nothing of the host.
-                _log.warning("host_not_watched", host=row["name"], reason=str(error))
+            except (OSError, TimeoutError) as error:
+                # A network that is down, or trouble of our own such as too many open files, says nothing of the host.
+                _log.warning("host_not_watched", host=row["name"], reason=str(error) or type(error).__name__)
                 await asyncio.sleep(LOOK_EVERY_S)
                 continue
             with contextlib.closing(writer), contextlib.suppress(OSError):
@@ -143,6 +168,13 @@ class Director:
                 while await reader.read(65536):
                     pass
             await asyncio.sleep(WATCH_AGAIN_S)
+
+    async def _connect(self, row: Row) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        endpoints = _endpoints(row)
+        if row["node"] == self.node:
+            return await asyncio.open_unix_connection(endpoints["unix"])
+        host, _, port = endpoints["tcp"].rpartition(":")
+        return await asyncio.open_connection(host, int(port))
 
     async def _retire(self, row: Row) -> None:
         _log.warning("host_gone", host=row["name"], run=row["run"], expired=row["expired"])
@@ -155,8 +187,7 @@ class Director:
         self._dead.discard(row["run"])
 
     async def _blame(self, row: Row) -> None:
-        path = dict(part.split(":", 1) for part in row["endpoint"].split("|")).get("unix", "")
-        address = read_last_turn(Path(path + ".turn"))
+        address = read_last_turn(Path(_endpoints(row)["unix"] + ".turn"))
         if address is not None:
             _log.error("host_lost_in_turn", host=row["name"], actor=str(address))
             await self.database.execute(_CRASHED, address.kind, address.key)
@@ -166,7 +197,7 @@ class Director:
     async def _give_orphans(self, slots: dict[str, int | None], alive: list[Row]) -> None:
         """Slots without a living owner go to the shared hosts that are there, evenly, dedicated ones too: at once."""
         runs = {row["run"] for row in alive}
-        pool = [row for row in alive if row["pool"] == SHARED]
+        pool = _staying(alive)
         orphans = [slot for slot, run in slots.items() if run not in runs]
         if not orphans:
             self.ready.set()
@@ -174,38 +205,50 @@ class Director:
         if not pool:
             self.ready.clear()
             return
-        load = {row["run"]: sum(run == row["run"] for run in slots.values()) for row in pool}
-        given: dict[str, int] = {}
-        for slot in orphans:
-            run = min(load, key=lambda run: load[run])
-            load[run] += 1
-            given[slot] = run
+        given = Balance.share(orphans, _owned(pool, slots), self.load.by_slot)
         await self.database.execute(_GIVE, list(given), list(given.values()))
         slots.update(given)
         await self._refresh([row for row in pool if row["run"] in set(given.values())])
         self.ready.set()
 
-    async def _spread(self, slots: dict[str, int | None], alive: list[Row]) -> None:
-        """Even out the shared slots: a host that has joined gets its share, a few slots at a time."""
-        pool = {row["run"]: row for row in alive if row["pool"] == SHARED}
-        if len(pool) < 2:
+    def _spread(self, slots: dict[str, int | None], alive: list[Row]) -> None:
+        """Take the slots of hosts that are leaving, and even out the others'; each host's moves go on by themselves."""
+        pool = _staying(alive)
+        if not pool:
             return
-        owned: dict[int, list[str]] = {run: [] for run in pool}
-        for slot, run in slots.items():
-            if run in owned and not Placement.is_dedicated(slot):
-                owned[run].append(slot)
-        richest = max(owned, key=lambda run: len(owned[run]))
-        poorest = min(owned, key=lambda run: len(owned[run]))
-        surplus = (len(owned[richest]) - len(owned[poorest])) // 2
-        if surplus >= 1:
-            await self.move(owned[richest][: min(surplus, SPREAD_SLOTS_MAX)], pool[richest], pool[poorest])
-            self._look_now.set()
+        by_run = {row["run"]: row for row in alive}
+        for row in alive:
+            if row["leaving"] and row["run"] not in self._moves:
+                going = [slot for slot, run in slots.items() if run == row["run"]][:SPREAD_SLOTS_MAX]
+                self._start({row["run"]: Balance.share(going, _owned(pool, slots), self.load.by_slot)}, by_run)
+        shared = {
+            run: [slot for slot in owned if not Placement.is_dedicated(slot)]
+            for run, owned in _owned(pool, slots).items()
+        }
+        plan = self.balance.plan(shared, self.load.by_slot, busy=self._moves.keys(), now=self.rebalance)
+        self._start(plan, by_run)
+        self.rebalance = False
+
+    def _start(self, plan: Plan, by_run: dict[int, Row]) -> None:
+        for run, given in plan.items():
+            if given and run not in self._moves:
+                self._moves[run] = asyncio.ensure_future(self._move(by_run[run], given, by_run))
+                self._moves[run].add_done_callback(functools.partial(self._moved, run, given))
+                self._under_way.update(given)
+
+    def _moved(self, run: int, given: dict[str, int], task: "asyncio.Task[None]") -> None:
+        self._moves.pop(run, None)
+        for slot in given:
+            self._under_way.pop(slot, None)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("slots_not_moved", run=run, reason=str(task.exception())[:200])
+        self._look_now.set()
 
     async def _settle_dedicated(self, slots: dict[str, int | None], alive: list[Row]) -> None:
         """A dedicated actor that has a history gets a Ray actor of its own, and its slot moves there as soon as that is
         up; until then a shared host serves it."""
         by_run = {row["run"]: row for row in alive}
-        by_pool = {row["pool"]: row for row in alive}
+        by_pool = {row["pool"]: row for row in alive if not row["leaving"]}
         homeless = []
         for slot, run in slots.items():
             if not Placement.is_dedicated(slot):
@@ -214,20 +257,26 @@ class Director:
             if home is None:
                 homeless.append(slot)
             elif run is not None and run != home["run"] and run in by_run:
-                await self.move([slot], by_run[run], home)
+                self._start({run: {slot: home["run"]}}, by_run)
         if homeless:
             for row in await self.database.fetch(_PLAYED, homeless):
                 await self.start_dedicated(row["slot"])
 
-    async def move(self, slots: list[str], source: Row, target: Row) -> None:
-        """Move slots between living hosts: the old one finishes and stores what is under way, then the new serves."""
-        reply = await self.router.tell_host(_route(source), "release", pack(slots), MOVE_WITHIN_S)
+    async def _move(self, source: Row, given: dict[str, int], by_run: dict[int, Row]) -> None:
+        """Move slots between living hosts: the old one finishes and stores what is under way, then the new ones serve.
+
+        A source that hangs loses them all the same, for it may have given them up before: nobody would serve them.
+        """
+        reply = await self.router.tell_host(_route(source), "release", pack(list(given)), MOVE_WITHIN_S)
         if reply.status != 200:
-            _log.warning("slots_not_moved", slots=len(slots), source=source["name"], reason=reply.data)
-            return
-        await self.database.execute(_GIVE, slots, [target["run"]] * len(slots))
-        await self._refresh([target, source])
-        _log.info("slots_moved", slots=len(slots), source=source["name"], target=target["name"])
+            _log.warning("slots_not_given_up", slots=len(given), source=source["name"], reason=reply.data)
+            if reply.data.get("code") == "OVERLOADED":
+                # It was never asked.
+                return
+        await self.database.execute(_MOVE, list(given), list(given.values()), source["run"])
+        targets = [by_run[run] for run in sorted(set(given.values()))]
+        await self._refresh([*targets, source])
+        _log.info("slots_moved", slots=len(given), source=source["name"], targets=[row["name"] for row in targets])
 
     async def _refresh(self, rows: list[Row]) -> None:
         await asyncio.gather(*(self.router.tell_host(_route(row), "refresh", pack([]), 1.0) for row in rows))
@@ -235,3 +284,20 @@ class Director:
 
 def _route(row: Row) -> Route:
     return Route(row["run"], row["endpoint"], row["node"], row["name"])
+
+
+def _endpoints(row: Row) -> dict[str, str]:
+    return dict(part.split(":", 1) for part in row["endpoint"].split("|"))
+
+
+def _staying(alive: list[Row]) -> list[Row]:
+    """The shared hosts that may be given slots."""
+    return [row for row in alive if row["pool"] == SHARED and not row["leaving"]]
+
+
+def _owned(pool: list[Row], slots: dict[str, int | None]) -> dict[int, list[str]]:
+    owned: dict[int, list[str]] = {row["run"]: [] for row in pool}
+    for slot, run in slots.items():
+        if run in owned:
+            owned[run].append(slot)
+    return owned

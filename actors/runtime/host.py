@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakSet
@@ -70,6 +71,8 @@ class Host:
         self.metrics = metrics
         self.draining = False
         self.cells: dict[Address, Cell] = {}
+        self.spent_s: defaultdict[str, float] = defaultdict(float)
+        """Seconds that turns and questions took, by slot: what the director evens hosts out by."""
         self._sent_old_ops: dict[Address, None] = {}
         """Actors that were sent op ids older than their memory, the latest last."""
         self._leaving: set[Cell] = set()
@@ -158,6 +161,7 @@ class Host:
         """Let an awake actor that is not busy deal with one request."""
         cell.used_at = delivery.born
         verb = delivery.request.verb
+        began = time.perf_counter()
         try:
             if verb == COMMAND:
                 self.turns.command(cell, delivery)
@@ -177,6 +181,7 @@ class Host:
             self.answers.refuse(cell, delivery, Refusal("INVALID", f"{field}: {first['msg']}", field=field))
         except Exception:
             self.failed(cell, delivery)
+        self.spent_s[cell.slot] += time.perf_counter() - began
 
     def _query(self, cell: Cell, delivery: Delivery) -> None:
         request = delivery.request
@@ -342,8 +347,11 @@ class Host:
         self._leaving.difference_update(leaving)
 
     async def _control(self, delivery: Delivery) -> None:
-        """Word of the director: give slots up, or look again which are ours."""
+        """Word of the director: give slots up, look again which are ours, or tell how busy we are."""
         request = delivery.request
+        if request.name == "load":
+            delivery.reply(Reply(200, 0, {"spent_s": dict(self.spent_s), "cpu_s": time.process_time()}))
+            return
         if request.name == "release":
             await self.release(set(unpack(request.data)))
         elif request.name == "refresh":
