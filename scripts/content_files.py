@@ -12,7 +12,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from actors.content import Content, dangling
 from schemas import limits
 
-FILES = ("actions", "boards", "currencies", "fraud", "limits")
+FILES = tuple(name for name in Content.model_fields if name not in ("version", "note"))
 """Each is `<name>.yaml` in the folder, and the part of that name in the content."""
 FILE_BYTES_MAX = 8 * 1024 * 1024
 

@@ -1,0 +1,90 @@
+"""Content of the fraud detectors: when play is suspicious, and what follows."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from actors.content.part import Faults, Part
+from schemas import limits
+from schemas.shape import Amount, Key
+
+
+class Burst(Part):
+    """More than `more_than` completions within `within_s`."""
+
+    kind: Literal["burst"]
+    points: Amount
+    more_than: Annotated[int, Field(ge=1, lt=limits.COMPLETIONS_REMEMBERED_MAX)]
+    within_s: Annotated[int, Field(ge=1, le=3_600)]
+
+
+class TooFast(Part):
+    """A completion in less than the action's minimum."""
+
+    kind: Literal["too_fast"]
+    points: Amount
+
+
+class Periodic(Part):
+    """The last `samples` pauses between completions differ by no more than `tolerance_ms`."""
+
+    kind: Literal["periodic"]
+    points: Amount
+    samples: Annotated[int, Field(ge=3, lt=limits.COMPLETIONS_REMEMBERED_MAX)]
+    tolerance_ms: Annotated[int, Field(ge=0, le=60_000)]
+    at_least_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 0
+    """Shorter pauses are left to other rules."""
+
+
+class Identical(Part):
+    """The last `samples` completions took the same time, within `tolerance_ms`."""
+
+    kind: Literal["identical"]
+    points: Amount
+    samples: Annotated[int, Field(ge=3, lt=limits.COMPLETIONS_REMEMBERED_MAX)]
+    tolerance_ms: Annotated[int, Field(ge=0, le=60_000)]
+    at_least_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 0
+
+
+class ScoreRate(Part):
+    """More than `more_than` points within `within_s`."""
+
+    kind: Literal["score_rate"]
+    points: Amount
+    more_than: Amount
+    within_s: Annotated[int, Field(ge=1, le=3_600)]
+
+
+class Shared(Part):
+    """More than `more_than` players behind one address or device within `within_s`."""
+
+    kind: Literal["shared_address", "shared_device"]
+    points: Amount
+    more_than: Annotated[int, Field(ge=1, lt=limits.SIGHTED_PLAYERS_MAX)]
+    within_s: Annotated[int, Field(ge=1, le=7 * 86_400)]
+
+
+FraudRule = Annotated[Burst | TooFast | Periodic | Identical | ScoreRate | Shared, Field(discriminator="kind")]
+
+
+class Fraud(Part):
+    """When play is suspicious, and what follows. Suspicion decays by half each `half_life_s`."""
+
+    detectors: Annotated[int, Field(ge=1, le=64)] = 1
+    half_life_s: Annotated[int, Field(ge=1, le=30 * 86_400)] = 3_600
+    flag_above: Amount = 50
+    suspend_above: Amount = 100
+    halved_s: Annotated[int, Field(ge=1, le=30 * 86_400)] = 3_600
+    suspend_s: Annotated[int, Field(ge=1, le=3_650 * 86_400)] = 86_400
+    flags_until_ban: Annotated[int, Field(ge=1, le=100)] = 3
+    flags_within_s: Annotated[int, Field(ge=1, le=365 * 86_400)] = 86_400
+    fail_closed: bool = False
+    """Refuse an action that its detector did not assess in time, instead of letting it pass under halved limits."""
+    rules: Annotated[dict[Key, FraudRule], Field(max_length=100)] = {}
+
+
+def faults_of_fraud(fraud: Fraud) -> Faults:
+    """Thresholds that make no sense together."""
+    if fraud.suspend_above <= fraud.flag_above:
+        return [("fraud.suspend_above", f"must be above flag_above ({fraud.flag_above})")]
+    return []
