@@ -1,75 +1,14 @@
-"""The state of a player, shared by all facets."""
+"""The state of a player, shared by all facets; each facet's part of it has a file here."""
 
-from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from actors.core import Actor
+from actors.player.state.facet import Facet
+from actors.player.state.inbox import Message
+from actors.player.state.score import Held, Tally, Used
+from actors.player.state.wallet import Entry
 from actors.times import rfc3339
 from schemas.messages import Caller
-
-
-class Facet(BaseModel):
-    """A part of the player's state."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-@dataclass(slots=True)
-class Tally:
-    """What the player earned on one board in its present period."""
-
-    score: int = 0
-    period: int = 0
-
-
-class Held(Facet):
-    """An action that was started and not completed. `proof` is what the token's signature must hash to."""
-
-    type: str
-    family: str
-    at: int
-    expires_at: int
-    proof: str
-    attributes: dict[str, str | int | bool] = {}
-
-
-class Used(Facet):
-    """An action that was completed. The proof tells a forged token from one that is used twice."""
-
-    at: int
-    proof: str
-
-
-class Message(Facet):
-    """A notification in the inbox."""
-
-    id: str
-    template: str
-    data: dict[str, str | int | bool]
-    at: int
-    expires_at: int
-    read: bool = False
-
-    def shown(self) -> dict[str, Any]:
-        """The message as its player sees it."""
-        times = {"at": rfc3339(self.at), "expiresAt": rfc3339(self.expires_at)}
-        return {"id": self.id, "template": self.template, "data": dict(self.data), **times, "read": self.read}
-
-
-class Entry(Facet):
-    """A line of the ledger: what changed, why, and the balance after it."""
-
-    at: int
-    currency: str
-    change: int
-    balance: int
-    reason: str
-
-    def shown(self) -> dict[str, Any]:
-        """The line as its player sees it."""
-        return {**self.model_dump(mode="python"), "at": rfc3339(self.at)}
 
 
 class Player(Actor):
@@ -120,3 +59,6 @@ class Player(Actor):
     @classmethod
     def may_subscribe(cls, key: str, caller: Caller) -> bool:
         return caller.internal or caller.user == key
+
+
+__all__ = ["Entry", "Facet", "Held", "Message", "Player", "Tally", "Used"]
