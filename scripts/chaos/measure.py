@@ -161,8 +161,11 @@ def _cost(struck: Struck, until: float, by_end: Sequence[Operation]) -> Cost:
         slow = one.ended - max(one.sent, struck.at) > SLOW_S or len(one.attempts) > 1
         if one.outcome == "info":
             cost.errors += 1
-        if waited or slow:
+        if waited:
             delays.append(one.ended - struck.at)
+        elif slow:
+            # Service was back when it was sent: what it waited itself is what the fault cost it.
+            delays.append(one.ended - max(one.sent, struck.at))
     delays.sort()
     cost.affected = len(delays)
     cost.late = sum(delay > SOON_S for delay in delays)

@@ -23,8 +23,7 @@ from scripts.terminal import Failed
 
 _CONTENT = "SELECT body FROM content WHERE active"
 _CURRENCY = "gold"
-_JOINS_AT_ONCE = 8
-_TRUSTED_ACCOUNTS = 2
+_TRUSTED_ACCOUNTS = 8
 
 
 class Workload:
@@ -44,6 +43,7 @@ class Workload:
         self.stop = asyncio.Event()
         self._dice = random.Random(f"players {seed}")
         self._mark = secrets.token_hex(4)
+        self._spoken_for: list[str] = []
 
     async def join(self, database: Database, count: int) -> None:
         """Make the accounts: half of the players are guests, half are studios' servers."""
@@ -51,7 +51,7 @@ class Workload:
         action = _action_without_limits(content)
         currency = next((name for name in sorted(content.get("currencies") or {}, key=_gold_first)), None)
         guests = [await self._guest(number) for number in range(count // 2 if action is not None else 0)]
-        trusted = [await self._trusted(database, number) for number in range(_TRUSTED_ACCOUNTS)]
+        trusted = [await self._trusted(database) for _ in range(_TRUSTED_ACCOUNTS)]
         self.subjects = [Address("player", guest.user_id) for guest in guests]
         names = [(f"chaos-{self._mark}-{number}", f"Chaos {number}") for number in range(count)]
         self.subjects += [Address("player", one.user_id) for one in await trusted[0].provision(names)]
@@ -81,23 +81,38 @@ class Workload:
 
     async def _guest(self, number: int) -> Client:
         client = Client(self.url, session=self.session, deadline_s=60.0)
-        while client.tokens is None:
-            try:
-                await client.guest(f"chaos-{self._mark}-{number}-{secrets.token_hex(8)}")
-            except RateLimited as limited:
-                await asyncio.sleep(limited.retry_after_s or 1.0)
+        await self._log_in(client, f"chaos-{self._mark}-{number}-{secrets.token_hex(8)}")
         return client
 
-    async def _trusted(self, database: Database, number: int) -> Client:
+    async def _trusted(self, database: Database) -> Client:
+        """A guest too, which is made without a slow hash of a password; with the role only until the end of the run."""
         client = Client(self.url, session=self.session, backoff=Backoff(attempts_max=20), deadline_s=60.0)
-        name, password = f"chaos-{self._mark}-server-{number}", secrets.token_urlsafe(18)
-        await client.register(name, password)
-        async with database.transaction() as connection:
-            await store.set_role(connection, client.user_id, "server", True)
-            details = {"role": "server", "grant": True}
-            await store.add_audit(connection, operator(), "operator", "set_role", client.user_id, details, "")
-        await client.login(name, password)
+        device = f"chaos-{self._mark}-server-{secrets.token_hex(16)}"
+        await self._log_in(client, device)
+        await self._let_speak_for_all(database, client.user_id, True)
+        self._spoken_for.append(client.user_id)
+        await self._log_in(client, device)
         return client
+
+    async def _log_in(self, client: Client, device: str) -> None:
+        client.tokens = None
+        while client.tokens is None:
+            try:
+                await client.guest(device)
+            except RateLimited as limited:
+                await asyncio.sleep(limited.retry_after_s or 1.0)
+
+    async def _let_speak_for_all(self, database: Database, user_id: str, grant: bool) -> None:
+        async with database.transaction() as connection:
+            await store.set_role(connection, user_id, "server", grant)
+            details = {"role": "server", "grant": grant}
+            await store.add_audit(connection, operator(), "operator", "set_role", user_id, details, "")
+
+    async def leave(self, database: Database) -> None:
+        """Close all connections, and take back the roles that were granted."""
+        await asyncio.gather(*(player.wire.close() for player in self.players))
+        for user_id in self._spoken_for:
+            await self._let_speak_for_all(database, user_id, False)
 
     async def play(self) -> None:
         """Play until `stop` is set; then every player finishes what it has under way."""
@@ -124,13 +139,13 @@ async def workload(
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as session:
         load = Workload(url, history, seed, rate_per_s, session)
         try:
-            await load.join(database, players)
-        except GreenroomError as error:
-            raise Failed(f"No players could join: {error}. Is it well? `greenroom doctor` looks.") from None
-        try:
+            try:
+                await load.join(database, players)
+            except GreenroomError as error:
+                raise Failed(f"No players could join: {error}. Is it well? `greenroom doctor` looks.") from None
             yield load
         finally:
-            await asyncio.gather(*(player.wire.close() for player in load.players))
+            await load.leave(database)
 
 
 def _gold_first(name: str) -> tuple[bool, str]:
