@@ -27,11 +27,15 @@ WATCH_AGAIN_S = 0.01
 CONNECT_WITHIN_S = 2.0
 MOVE_WITHIN_S = 9.0
 """Longer than a host takes to give slots up (host.RELEASE_WITHIN_S): what it gave up must not be left to nobody."""
+CLOCK_JUMP_MS = 2_000
+"""Less than that a lease that was just renewed outlives."""
 SHARED = "shared"
 
 _PREPARE = "INSERT INTO slot (slot) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
 _HOSTS = """
-SELECT run, name, endpoint, node, pid, pool, leaving, lease < now() AS expired FROM host WHERE NOT retired
+SELECT run, name, endpoint, node, pid, pool, leaving, lease < now() AS expired,
+       (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms
+FROM host WHERE NOT retired
 """
 _SLOTS = "SELECT slot, run FROM slot"
 _RETIRE = "UPDATE host SET retired = true WHERE run = $1"
@@ -92,6 +96,8 @@ class Director:
         self._dead: set[int] = set()
         self._leases_count_at = 0.0
         """While Postgres was away nobody could renew: for a while after that, an expired lease says nothing."""
+        self._clock_offset_ms: int | None = None
+        """How far Postgres' clock was before our monotonic one at the last look."""
         self._look_now = asyncio.Event()
         self.ready = asyncio.Event()
         """Set while every shared slot has a living owner."""
@@ -122,6 +128,8 @@ class Director:
 
     async def _look(self) -> None:
         rows = await self.database.fetch(_HOSTS)
+        if rows:
+            self._notice_jump(rows[0]["now_ms"])
         leases_count = time.monotonic() >= self._leases_count_at
         dead = [row for row in rows if (row["expired"] and leases_count) or row["run"] in self._dead]
         for row in dead:
@@ -135,6 +143,13 @@ class Director:
         slots.update(moving)
         self._spread(slots, alive)
         await self._settle_dedicated(slots, alive)
+
+    def _notice_jump(self, now_ms: int) -> None:
+        """When Postgres' clock was set, leases that were renewed by the old one say nothing: else all would be dead."""
+        before, self._clock_offset_ms = self._clock_offset_ms, now_ms - int(time.monotonic() * 1000)
+        if before is not None and abs(self._clock_offset_ms - before) > CLOCK_JUMP_MS:
+            _log.warning("postgres_clock_jumped", by_s=(self._clock_offset_ms - before) / 1000)
+            self._leases_count_at = time.monotonic() + LEASE_S
 
     # -- death ----------------------------------------------------------------------------------------------------
 
