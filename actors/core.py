@@ -84,6 +84,13 @@ class Actor(BaseModel):
         """What a subscriber of the actor's topic is shown at first, and after a `reset`."""
         return None
 
+    def reacts(self, events: "list[Event[Any]]", turn: "Turn") -> "Iterator[Effect]":
+        """What follows in the same turn from events that the actor has just had, such as progress of a quest.
+
+        May yield events and other effects, and refuses nothing. Called again with the events that it yields.
+        """
+        return iter(())
+
     @classmethod
     def parts(cls, key: str, content: "Content") -> list[Address]:
         """The actors behind one public address; a kind that is sharded names its shards here."""
@@ -296,6 +303,9 @@ class Gather(Shape):
         raise TypeError(f"{type(self).__name__} does not say whom it asks")
 
 
+REACTIONS_DEPTH_MAX = 8
+"""Reactions to reactions in one turn."""
+
 _BESIDE_EVENTS = frozenset({Tell, Remind, Forget, Record})
 
 
@@ -336,10 +346,30 @@ def decide(command: Command[Any], actor: Actor, turn: Turn) -> Outcome:
     try:
         for event in events:
             event.apply(actor)
+        if events and type(actor).reacts is not Actor.reacts:
+            _react(actor, turn, events, others)
     except Exception as error:
         # Not the refusal that it may look like: by now the state is half changed.
         raise RuntimeError(f"an event of {type(command).__name__} could not be applied") from error
     return Outcome(events, others, reply or {})
+
+
+def _react(actor: Actor, turn: Turn, events: list[Event[Any]], others: list[Tell | Remind | Forget | Record]) -> None:
+    """Let the actor react to its events, and to what it reacted with; all of it goes into the same lists."""
+    latest = list(events)
+    for _ in range(REACTIONS_DEPTH_MAX):
+        reactions: list[Event[Any]] = []
+        for effect in list(actor.reacts(latest, turn)):
+            if isinstance(effect, Event):
+                effect.apply(actor)
+                reactions.append(effect)
+            else:
+                others.append(effect)
+        if not reactions:
+            return
+        events.extend(reactions)
+        latest = reactions
+    raise RuntimeError(f"{actor.kind} reacts to its own reactions without end")
 
 
 def answer(query: Query[Any], actor: Actor, turn: Turn) -> Any:
