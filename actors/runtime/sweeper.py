@@ -27,6 +27,14 @@ BATCH_MAX = 200
 BROKEN_AGAIN_MS = 60_000
 """How much later a reminder comes again whose actor failed (a bug, a quarantine): it must outlive what mends that."""
 
+OVERDUE_MS = 5_000
+"""So late is the first of them only when nobody was there to deliver it."""
+HERD_MIN = 100
+"""Fewer overdue reminders of one host are delivered at once."""
+SPREAD_MS_MAX = 60_000
+SPREAD_ROWS_MAX = 20_000
+"""Reminders that are put off in one statement."""
+
 _PARCELS_DUE = """
 UPDATE outbox SET due = now() + interval '5 seconds' * least(12, 1 + attempts)
 WHERE id IN (
@@ -48,6 +56,21 @@ SELECT id, kind, key, due, command, data FROM reminder
 WHERE slot = ANY($1::smallint[]) AND due <= $2 ORDER BY due LIMIT $3
 """
 
+# The longest overdue come first, evenly over a time that is no longer than they have waited.
+_SPREAD = """
+WITH overdue AS (
+    SELECT kind, key, name, row_number() OVER (ORDER BY due, id) - 1 AS place, count(*) OVER () AS herd,
+           least($2::bigint - min(due) OVER (), $3::bigint) AS over_ms
+    FROM (
+        SELECT kind, key, name, due, id FROM reminder WHERE slot = ANY($1::smallint[]) AND due <= $2
+        ORDER BY due LIMIT $5
+    ) AS late
+)
+UPDATE reminder SET due = $2::bigint + over_ms * place / herd FROM overdue
+WHERE herd > $6 AND over_ms > $4::bigint
+  AND (reminder.kind, reminder.key, reminder.name) = (overdue.kind, overdue.key, overdue.name)
+"""
+
 _PUT_OFF = "UPDATE reminder SET due = $2 WHERE id = ANY($1::text[])"
 
 _REMINDED = "DELETE FROM reminder WHERE id = ANY($1::text[])"
@@ -61,6 +84,9 @@ class Sweeper:
         self.database = database
         self.router = router
         self.settings = settings
+        self._swept: frozenset[int] = frozenset()
+        """The buckets whose reminders were swept last."""
+        self._swept_ms = 0
 
     async def run_forever(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -111,6 +137,7 @@ class Sweeper:
         if not buckets:
             return
         now_ms = self.host.lease.now_ms()
+        await self._spread(buckets, now_ms)
         due = await self.database.fetch(_REMINDERS_DUE, buckets, now_ms, BATCH_MAX)
         if not due:
             return
@@ -122,6 +149,19 @@ class Sweeper:
         broken = [reminder["id"] for reminder, status in zip(due, statuses, strict=True) if status == 500]
         if broken:
             await self.database.execute(_PUT_OFF, broken, now_ms + BROKEN_AGAIN_MS)
+
+    async def _spread(self, buckets: list[int], now_ms: int) -> None:
+        """Where nobody swept for a while, put off what fell due meanwhile: together it would be a herd."""
+        away = now_ms - self._swept_ms > OVERDUE_MS
+        gained = [bucket for bucket in buckets if away or bucket not in self._swept]
+        rows = SPREAD_ROWS_MAX if gained else 0
+        while rows == SPREAD_ROWS_MAX:
+            bounds = (SPREAD_MS_MAX, OVERDUE_MS, SPREAD_ROWS_MAX, HERD_MIN)
+            tag = await self.database.execute(_SPREAD, gained, now_ms, *bounds)
+            rows = int(tag.rpartition(" ")[2])
+            if rows:
+                _log.warning("overdue_reminders_spread", reminders=rows)
+        self._swept, self._swept_ms = frozenset(buckets), now_ms
 
     async def _remind(self, reminder: Row) -> int:
         """Deliver it; the status of the reply. Refused, it has had its turn."""
