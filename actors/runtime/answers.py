@@ -109,40 +109,50 @@ class Answers:
             delivery.reply(refused(Refusal("OP_IN_PROGRESS", "The first request with this operation id is running.")))
 
     async def _complete(self, before: Known, delivery: Delivery) -> None:
-        """Fill in what tells had answered, from their receivers' journals, so that the reply is the same again. While a
-        receiver cannot be asked there is no reply: a part that is missing would make it another one."""
+        try:
+            delivery.reply(await self._completed(before))
+        except Refusal as refusal:
+            delivery.reply(refused(refusal))
+
+    async def _completed(self, before: Known) -> Reply:
+        """The reply with what tells had answered, from their receivers' journals, so that it is the same again. While a
+        receiver cannot be asked it is refused as UNAVAILABLE: a part that is missing would make it another reply."""
         reply = before.reply
-        data = dict(reply.data or {})
+        parts = []
         for packed in before.awaits:
             awaited = Await.unpack(packed, self.catalog)
             question = pack([awaited.parcel, awaited.index])
             told = await self.router.ask(awaited.target, CONTROL, "answer_of", question, caller=SYSTEM, timeout_s=2.0)
-            data[awaited.into] = await self._gathered(awaited, told.data) if told.status == 200 else None
-            if told.status == 503 or (told.status == 200 and data[awaited.into] is None):
-                delivery.reply(
-                    refused(Refusal("UNAVAILABLE", "A part of the reply cannot be read now.", retry_after_s=1))
-                )
-                return
-        if None not in (data[packed[0]] for packed in before.awaits):
-            before.complete(data)
-        delivery.reply(reply._replace(data=data))
+            part = await self._gathered(awaited, told.data) if told.status == 200 else None
+            if told.status == 503 or (told.status == 200 and part is None):
+                raise Refusal("UNAVAILABLE", "A part of the reply cannot be read now.", retry_after_s=1)
+            awaited.fill(reply.data, part)
+            parts.append(part)
+        if None not in parts:
+            before.complete(reply.data)
+        return reply
 
     def answer_of(self, cell: Cell, delivery: Delivery) -> None:
         """The stored answer to one tell of a parcel that this actor has played."""
         parcel, index = unpack(delivery.request.data)
         before = cell.recent.get(parcel)
-        if before is not None:
+        if before is not None and not before.awaits:
             self.when_committed(cell, delivery, _part(before.reply, index))
+        elif isinstance(before, Played):
+            delivery.reply(refused(Refusal("UNAVAILABLE", "The answer is on its way still.", retry_after_s=1)))
         else:
-            self.spawn(self._find_answer(cell, delivery, parcel, index))
+            self.spawn(self._find_answer(cell, delivery, before, parcel, index))
 
-    async def _find_answer(self, cell: Cell, delivery: Delivery, parcel: str, index: int) -> None:
+    async def _find_answer(self, cell: Cell, delivery: Delivery, before: Known | None, parcel: str, index: int) -> None:
         try:
-            found = await self.ops.find(cell.address, parcel)
+            if before is None:
+                found = await self.ops.find(cell.address, parcel)
+                before = known(*found) if found else None
+            if before is None:
+                raise Refusal("NOT_FOUND")
+            delivery.reply(_part(await self._completed(before), index))
         except Refusal as refusal:
             delivery.reply(refused(refusal))
-            return
-        delivery.reply(_part(known(*found).reply, index) if found else refused(Refusal("NOT_FOUND")))
 
     # -- after the commit ------------------------------------------------------------------------------------------
 
@@ -231,7 +241,7 @@ class Answers:
     def _fill(self, played: Played, awaited: Await, data: Any) -> None:
         if awaited not in played.awaits:
             return
-        played.reply.data[awaited.into] = data
+        awaited.fill(played.reply.data, data)
         played.awaits.remove(awaited)
         if not played.awaits:
             self._leave(played)

@@ -37,7 +37,10 @@ class Delivery:
 
 
 class Await:
-    """A part of a reply that a tell's answer, completed by `then`, fills in: tell `index` of the parcel to `target`."""
+    """A part of a reply that a tell's answer, completed by `then`, fills in: tell `index` of the parcel to `target`.
+
+    `into` is the name of the part; in the reply to a parcel, whose tells have a reply each, `3/name`.
+    """
 
     __slots__ = ("index", "into", "parcel", "target", "then")
 
@@ -47,6 +50,11 @@ class Await:
         self.parcel = parcel
         self.index = index
         self.then = then
+
+    def fill(self, data: Any, part: Any) -> None:
+        """Put the part into the reply's data."""
+        tell, nested, name = self.into.rpartition("/")
+        (data[int(tell)][2] if nested else data)[name] = part
 
     def pack(self) -> list[Any]:
         then = () if self.then is None else ([self.then.kind, self.then.wire_name, self.then.model_dump(mode="json")],)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from actors.catalog import Catalog
-from actors.core import Command, Consult, Event, Query, Turn, admit, decide, pack_fields
+from actors.core import Command, Consult, Event, Query, Tell, Turn, admit, decide, pack_fields
 from actors.runtime import faults
 from actors.runtime.answers import Answers, refused
 from actors.runtime.cell import Cell, Delivery, Known, Played
@@ -312,7 +312,7 @@ class Turns:
                 replies.append(list(_tell_refused(refusal)))
                 continue
             events.extend(outcome.events)
-            effects.extend(outcome.others)
+            effects.extend(_awaited_in(outcome.others, len(replies)))
             replies.append([200, cell.version + len(events), outcome.reply])
             told.append([turn.op, name])
         self.mark_turn(None)
@@ -358,6 +358,15 @@ class Turns:
             buried=buried,
             reason=reason,
         )
+
+
+def _awaited_in(effects: list[Any], tell: int) -> Iterator[Any]:
+    """What a tell of a parcel led to; what its reply waits for goes into the reply of this tell."""
+    for effect in effects:
+        if isinstance(effect, Tell) and effect.into:
+            yield effect._replace(into=f"{tell}/{effect.into}")
+        else:
+            yield effect
 
 
 def _may_be_old(cell: Cell, request: Request) -> bool:

@@ -137,6 +137,18 @@ class Send(Command[Counter]):
         return {"total": counter.total - self.amount}
 
 
+class Borrow(Command[Counter]):
+    """Asks another counter to send some of its number; the answer has that counter's, and in it what came of that."""
+
+    of: Key
+    amount: Amount
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        yield AlarmSet(name="borrowed")
+        yield Tell(Address(KIND, self.of), Send(to=turn.key, amount=self.amount, wait=True), into="lender")
+        return {}
+
+
 class Receive(Command[Counter]):
     amount: Amount
 
@@ -202,7 +214,7 @@ class Rang(Event[Counter]):
     name: str
 
     def apply(self, counter: Counter) -> None:
-        counter.rings[self.name] += 1
+        counter.rings[self.name] = counter.rings.get(self.name, 0) + 1
 
 
 class Stumble(Command[Counter]):

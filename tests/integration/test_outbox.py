@@ -13,7 +13,7 @@ from schemas.address import player
 from schemas.limits import OPS_REMEMBERED_MAX
 from schemas.messages import PARCEL, SYSTEM, Caller, Reply, pack
 from tests.harness import Greenroom, Servers, counter, eventually
-from tests.harness.kinds import Add, Close, Receive, Send, Total
+from tests.harness.kinds import Add, Borrow, Close, Receive, Send, Total
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -76,6 +76,19 @@ async def test_a_reply_that_a_gather_completed_is_completed_again_after_sleep(gr
     assert first.data["answer"] == {"total": 8}
     await greenroom.put_to_sleep(counter("gathers"))
     assert await greenroom.command(counter("gathers"), asked, op="g") == first
+
+
+async def test_a_tell_that_waits_for_a_tell_answers_with_it_and_again_after_sleep(greenroom: Greenroom) -> None:
+    await greenroom.command(counter("lends"), Add(amount=10))
+    first = await greenroom.command(counter("borrows"), Borrow(of="lends", amount=4), op="b")
+    assert first.data == {"lender": {"total": 6, "answer": {"total": 4}}}
+    assert await greenroom.command(counter("borrows"), Borrow(of="lends", amount=4), op="b") == first
+    await delivered(greenroom)
+    for key in ("borrows", "lends"):
+        await greenroom.command(counter(key), Add(amount=1))
+        await greenroom.put_to_sleep(counter(key))
+    assert await greenroom.command(counter("borrows"), Borrow(of="lends", amount=4), op="b") == first
+    assert (await total(greenroom, "lends"), await total(greenroom, "borrows")) == (7, 5)
 
 
 @pytest.mark.parametrize("since", ["nothing", "many turns", "sleep"])
