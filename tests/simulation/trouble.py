@@ -24,7 +24,7 @@ class Trouble:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.random = world.random
-        self.over = False
+        self._jumps = [0]
         self.faults: list[Callable[[], None]] = []
         kinds: list[tuple[Callable[[], None], float]] = [
             (self.kill_host, 0.6),
@@ -43,7 +43,7 @@ class Trouble:
         for fault, share in kinds:
             if self.random.random() < share:
                 self.faults += [fault] * self.random.randint(1, 3)
-        self.pause_s = self.random.choice((0.05, 0.2, 0.5, 2.0))
+        self.pause_s = self.random.choice((0.1, 0.3, 1.0, 3.0))
 
     async def make(self) -> None:
         """Go on until the steps are used up."""
@@ -58,13 +58,13 @@ class Trouble:
                 fault()
 
     def heal(self) -> None:
-        """From now on nothing goes wrong any more."""
+        """From now on nothing goes wrong any more. What is due by a clock that was ahead is not waited for."""
         world = self.world
-        self.over = True
         world.postgres.down = False
         world.postgres.lost_share = 0.0
         world.postgres.slow_s = 0.002
         world.postgres.silent_to.clear()
+        world.jump_ms = max(self._jumps)
         for home in world.homes:
             if home.process.paused:
                 world.loop.resume(home.process)
@@ -247,6 +247,7 @@ class Trouble:
     def clock_jumps(self) -> None:
         """Postgres' clock is set, forward or back."""
         self.world.jump_ms += self.random.choice((-600_000, -3_000, 3_000, 600_000))
+        self._jumps.append(self.world.jump_ms)
 
 
 _NOBODY = Process("nobody")

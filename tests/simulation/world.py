@@ -240,7 +240,9 @@ class World:
         store = self.store
         body = from_json(content_body())
         store.content[1] = {"version": 1, "active": True, "body": to_json(body)}
-        for slot in {self.shared.placement.place(address)[0]: None for address in ACTORS}:
+        places = [self.shared.placement.place(address) for address in ACTORS]
+        # The buckets of dedicated actors too: their parcels and reminders are swept by these.
+        for slot in dict.fromkeys(name for slot, bucket in places for name in (slot, str(bucket))):
             store.slot[slot] = {"slot": slot, "run": None}
         for _ in range(self.random.randint(1, 3)):
             self.start_host()
@@ -278,6 +280,8 @@ class World:
         for finding in report.findings:
             if finding.invariant == "K10" and "shows version" in finding.what and self.doubled_until:
                 continue  # judged by the players, by the bound that the design publishes
+            if finding.invariant == "K4" and "lost its lease" in finding.what and self.counts["clock_jumps"]:
+                continue  # by the clock that was set since
             self.fail(f"{finding.invariant} {finding.actor}: {finding.what}")
         self._judge_memory()
 
