@@ -11,7 +11,8 @@ from schemas import limits
 from schemas.shape import Amount, Key, Text
 
 
-def _deposit(player: Player, turn: Turn, currency: str, amount: int, reason: str) -> "WalletChanged":
+def credited(player: Player, turn: Turn, currency: str, amount: int, reason: str) -> "WalletChanged":
+    """The amount comes into the wallet; refused when there is no such currency, or no room for so much."""
     if currency not in turn.content.currencies:
         raise Rejected("currency_unknown", f"There is no currency {currency!r}.")
     balance = player.wallet.get(currency, 0) + amount
@@ -30,7 +31,7 @@ class Credit(Command[Player]):
     reason: Text
 
     def decide(self, player: Player, turn: Turn) -> Effects:
-        changed = _deposit(player, turn, self.currency, self.amount, self.reason)
+        changed = credited(player, turn, self.currency, self.amount, self.reason)
         yield changed
         return {"balance": changed.balance}
 
@@ -46,7 +47,7 @@ class GrantCurrency(Command[Player]):
     reason: Text
 
     def decide(self, player: Player, turn: Turn) -> Effects:
-        changed = _deposit(player, turn, self.currency, self.amount, self.reason)
+        changed = credited(player, turn, self.currency, self.amount, self.reason)
         yield changed
         return {"balance": changed.balance}
 

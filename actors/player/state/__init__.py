@@ -1,14 +1,26 @@
 """The state of a player, shared by all facets; each facet's part of it has a file here."""
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from actors.core import Actor
+from actors.core import Actor, Effect, Event, Turn
 from actors.player.state.facet import Facet
 from actors.player.state.inbox import Message
 from actors.player.state.score import Held, Tally, Used
 from actors.player.state.wallet import Entry
 from actors.times import rfc3339
 from schemas.messages import Caller
+
+Reaction = Callable[["Player", list[Event[Any]], Turn], Iterable[Effect]]
+_REACTIONS: list[Reaction] = []
+
+
+def reaction(react: Reaction) -> Reaction:
+    """Has the function called with every event of any player, to yield what follows from it in the same turn. Functions
+    are called in the order of their modules' names, so that a turn does not depend on who was imported first."""
+    _REACTIONS.append(react)
+    _REACTIONS.sort(key=lambda known: known.__module__)
+    return react
 
 
 class Player(Actor):
@@ -56,9 +68,13 @@ class Player(Actor):
     def view(self) -> Any:
         return self.sheet()
 
+    def reacts(self, events: list[Event[Any]], turn: Turn) -> Iterator[Effect]:
+        for reaction in _REACTIONS:
+            yield from reaction(self, events, turn)
+
     @classmethod
     def may_subscribe(cls, key: str, caller: Caller) -> bool:
         return caller.internal or caller.user == key
 
 
-__all__ = ["Entry", "Facet", "Held", "Message", "Player", "Tally", "Used"]
+__all__ = ["Entry", "Facet", "Held", "Message", "Player", "Reaction", "Tally", "Used", "reaction"]

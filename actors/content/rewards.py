@@ -1,0 +1,31 @@
+"""Content of rewards: what a quest, an achievement or an event gives."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from actors.content.part import Faults, Part, missing
+from schemas import limits
+from schemas.shape import Amount, Count, Key
+
+if TYPE_CHECKING:
+    from actors.content import Content
+
+
+class Rewards(Part):
+    """What a player gets at once."""
+
+    currencies: Annotated[dict[Key, Amount], Field(max_length=limits.CURRENCIES_MAX)] = {}
+    experience: Count = 0
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.currencies or self.experience)
+
+
+def faults_of_rewards(place: str, rewards: Rewards, content: "Content") -> Faults:
+    """What the rewards at this place name and is not there."""
+    faults: Faults = []
+    for name in rewards.currencies:
+        faults += missing(f"{place}.currencies.{name}", "currency", name, content.currencies)
+    return faults
