@@ -17,7 +17,7 @@ import uvloop
 
 from actors.runtime import cluster, content
 from actors.runtime.database import Database, Refused, UniqueConflict
-from actors.runtime.director import SHARED, Director
+from actors.runtime.director import Director
 from actors.runtime.migrations import SchemaUnknown, migrate
 from gateway import logs
 from gateway.accounts.first import ensure_admin
@@ -25,15 +25,13 @@ from schemas.problems import Refusal
 from schemas.settings import Settings
 from scripts.content_files import ContentFaults, load_content
 from scripts.metrics import forget_processes
+from scripts.nodes import Pool
 from scripts.processes import Parts, Wiring, patiently
 from scripts.serve import HANDOVER
 
 _log = structlog.get_logger("driver")
 
-HOST_STOP_S = 20.0
 CONTENT_EVERY_S = 1.0
-DEDICATED_MAX = 64
-"""Ray actors for dedicated addresses; what comes beyond lives in the shared pool."""
 
 
 class Driver:
@@ -43,11 +41,7 @@ class Driver:
         self.settings = settings
         self.handover = handover
         self.stopping = asyncio.Event()
-        self.gateways: list[cluster.Process] = []
-        self.hosts: list[cluster.Process] = []
-        self.dedicated: dict[str, cluster.Process] = {}
-        self._keeping: asyncio.TaskGroup | None = None
-        self._wiring: Wiring | None = None
+        self.pool: Pool | None = None
 
     async def run(self) -> int:
         """Serve until SIGTERM; returns the exit code."""
@@ -62,37 +56,38 @@ class Driver:
         await asyncio.to_thread(cluster.connect, told["ray_address"])
         # After Ray, which sets a handler of its own.
         loop.add_signal_handler(signal.SIGTERM, self.stopping.set)
-        self._wiring = Wiring(
+        wiring = Wiring(
             settings=settings,
             database_url=told["database_url"],
             redis_url=told["redis_url"],
             runtime=Path(told["runtime"]),
             tcp=settings.ray_address is not None,
         )
-        parts = Parts(self._wiring, "director", pool_size=3)
+        parts = Parts(wiring, "director", pool_size=3)
         await parts.open()
         director = Director(
             parts.database, parts.router, node=parts.node, token=parts.token, start_dedicated=self._start_dedicated
         )
         await director.prepare()
-        forget_processes(settings.data)
+        if not await asyncio.to_thread(cluster.names):
+            forget_processes(settings.data)
+        self.pool = Pool(wiring, director, database)
         async with asyncio.TaskGroup() as tasks:
-            self._keeping = tasks
             background = [
                 tasks.create_task(work())
-                for work in (parts.router.run_forever, parts.directory.run_forever, director.run_forever)
+                for work in (
+                    parts.router.run_forever,
+                    parts.directory.run_forever,
+                    director.run_forever,
+                    self.pool.run_forever,
+                )
             ]
             background.append(tasks.create_task(self._watch_content(database)))
-            for number in range(settings.hosts):
-                self.hosts.append(self._start("HostProcess", f"host-{number + 1}", pool=SHARED))
-            for number in range(settings.gateways):
-                self.gateways.append(self._start("GatewayProcess", f"gateway-{number + 1}"))
             await self._unless_stopping(self._until_ready(director))
             if not self.stopping.is_set():
                 self._announce()
             await self.stopping.wait()
-            await asyncio.gather(*(gateway.stop(settings.drain_timeout_s + 5) for gateway in self.gateways))
-            await asyncio.gather(*(host.stop(HOST_STOP_S) for host in (*self.hosts, *self.dedicated.values())))
+            await self.pool.stop()
             for task in background:
                 task.cancel()
         await parts.close()
@@ -100,30 +95,15 @@ class Driver:
         cluster.disconnect()
         return 0
 
-    # -- processes ------------------------------------------------------------------------------------------------
-
-    def _start(self, class_name: str, name: str, **arguments: str) -> cluster.Process:
-        assert self._keeping is not None  # noqa: S101 - set before anything is started
-        told = {"wiring": self._wiring, "name": name, **arguments}
-        process = cluster.Process(f"scripts.processes:{class_name}", name, told, spread=True)
-        self._keeping.create_task(process.keep())
-        return process
-
     async def _start_dedicated(self, slot: str) -> None:
-        if slot not in self.dedicated and len(self.dedicated) < DEDICATED_MAX and not self.stopping.is_set():
-            self.dedicated[slot] = self._start("HostProcess", slot, pool=slot)
+        if self.pool is not None:
+            await self.pool.start_dedicated(slot)
 
     async def _until_ready(self, director: Director) -> None:
+        assert self.pool is not None  # noqa: S101 - set before anybody waits for it
         await director.ready.wait()
-        for gateway in self.gateways:
-            while not await self._answers(gateway):
-                await asyncio.sleep(0.02)
-
-    async def _answers(self, gateway: cluster.Process) -> bool:
-        try:
-            return bool(await gateway.call("ready"))
-        except ConnectionError:
-            return False
+        while not await self.pool.ready():
+            await asyncio.sleep(0.02)
 
     async def _unless_stopping(self, work: Any) -> None:
         waiting = {asyncio.ensure_future(work), asyncio.ensure_future(self.stopping.wait())}

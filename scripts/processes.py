@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import gc
+import os
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable
@@ -42,6 +43,9 @@ from scripts.metrics import Backlog, MetricsEndpoint, folder_of, watch_process
 _log = structlog.get_logger("process")
 
 RETRY_PAUSE_S = 0.2
+EMPTY_EVERY_S = 0.05
+HAND_OVER_WITHIN_S = 15.0
+"""How long a host that is leaving waits for others to take its actors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,32 +134,84 @@ class Parts:
         await self.database.close()
 
 
-class HostProcess:
-    """A host as a Ray actor: `shared` in the pool, or the home of one dedicated address (then named by it)."""
+def _own_folder(runtime: Path) -> Path:
+    """The folder for sockets; nodes other than the one that made it get one of the same name."""
+    runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if runtime.stat().st_uid != os.getuid():
+        raise PermissionError(f"{runtime} belongs to another user")
+    return runtime
 
-    def __init__(self, wiring: Wiring, name: str, pool: str) -> None:
+
+class Runner:
+    """What hosts and gateways have in common as Ray actors: they run once, until they are told to stop."""
+
+    def __init__(self, wiring: Wiring, name: str) -> None:
         self.wiring = wiring
         self.name = name
-        self.pool = pool
-        self.metrics = HostMetrics()
-        watch_process(self.metrics.registry)
-        self.host: Host | None = None
-        self._ended: asyncio.Event | None = None
-        self._rays: RaySessions | None = None
+        self._ended = asyncio.Event()
+        self._hand_over = False
+        self._begun = False
+        self._finished = asyncio.Event()
 
     def __repr__(self) -> str:
         return self.name
 
     async def run(self) -> None:
-        """Serve until stopped, or until this run is retired; then the process should be replaced."""
+        """Serve until stopped; whoever calls it again, after the first caller has died, waits along."""
+        if self._begun:
+            await self._finished.wait()
+            return
+        self._begun = True
         logs.set_up(self.wiring.settings.log_level, self.name)
-        self._ended = asyncio.Event()
+        if not self.wiring.node:
+            cluster.on_sigterm(self._sigterm)
+        try:
+            await self._serve()
+        finally:
+            self._finished.set()
+
+    async def _serve(self) -> None:
+        raise TypeError("a subclass says what it does")
+
+    def _sigterm(self) -> None:
+        self._hand_over = True
+        self._ended.set()
+
+    async def stop(self, hand_over: bool = False) -> None:
+        """Finish what is under way and let `run` return. `hand_over`: others stay, and take the actors first."""
+        self._hand_over = hand_over
+        self._ended.set()
+        if self._begun:
+            await self._finished.wait()
+
+    async def leave(self) -> None:
+        """End this process, with exit code 0."""
+        cluster.leave()
+
+    async def described(self) -> dict[str, str]:
+        """Where this runs, and for which `serve`: what a driver must know that finds it."""
+        return {"node": self.wiring.node or cluster.node_id(), "life": str(self.wiring.runtime)}
+
+
+class HostProcess(Runner):
+    """A host as a Ray actor: `shared` in the pool, or the home of one dedicated address (then named by it)."""
+
+    def __init__(self, wiring: Wiring, name: str, pool: str) -> None:
+        super().__init__(wiring, name)
+        self.pool = pool
+        self.metrics = HostMetrics()
+        watch_process(self.metrics.registry)
+        self.host: Host | None = None
+        self._rays: RaySessions | None = None
+
+    async def _serve(self) -> None:
+        """Serve until stopped, or until this run is retired; then the process should be replaced."""
         parts = Parts(self.wiring, self.name, pool_size=4)
         await parts.open()
         actions = await patiently(lambda: _secret(parts.database, "actions"))
         lease = Lease(parts.database, parts.placement)
         topics = Topics(parts.bus)
-        path = str(self.wiring.runtime / f"h{abs(hash((self.name, id(self)))) % 10**10}")
+        path = str(_own_folder(self.wiring.runtime) / f"h{secrets.token_hex(5)}")
         last_turn = LastTurn(Path(path + ".turn"))
         server = LinkServer(self, parts.token)
         endpoint = await server.open(path, cluster.node_address() if self.wiring.tcp else "")
@@ -198,6 +254,8 @@ class HostProcess:
                 ending = tasks.create_task(self._ended.wait())
                 await asyncio.wait({leasing, ending}, return_when=asyncio.FIRST_COMPLETED)
                 if self._ended.is_set():
+                    if self._hand_over:
+                        await self._until_empty(parts.database, lease)
                     await self.host.drain_all()
                     with contextlib.suppress(Refusal):
                         await parts.database.execute("UPDATE host SET retired = true WHERE run = $1", lease.run)
@@ -207,6 +265,21 @@ class HostProcess:
             await metrics.close()
             await server.close()
             await parts.close()
+            for left in (path, path + ".turn"):
+                with contextlib.suppress(OSError):
+                    Path(left).unlink()
+
+    async def _until_empty(self, database: Database, lease: Lease) -> None:
+        """Serve on while the director moves our slots to others; without one, or without others, not for long."""
+        with contextlib.suppress(TimeoutError, Refusal):
+            async with asyncio.timeout(HAND_OVER_WITHIN_S):
+                await database.execute("UPDATE host SET leaving = true WHERE run = $1", lease.run)
+                while self._hand_over and lease.owned and not lease.retired.is_set():
+                    await asyncio.sleep(EMPTY_EVERY_S)
+                    await lease.renew()
+
+    async def ready(self) -> bool:
+        return self.host is not None and self.host.lease.valid
 
     def receive(self, session: Any, requests: Any) -> None:
         if self.host is not None:
@@ -222,11 +295,6 @@ class HostProcess:
             raise RuntimeError("the host is not ready yet")
         return await self._rays.exchange(session, frame)
 
-    async def stop(self) -> None:
-        """Finish what is under way, store what is worth storing, and let `run` return."""
-        if self._ended is not None:
-            self._ended.set()
-
 
 def _tell_detectors(parts: Parts, user_id: str, address: str, device: str) -> None:
     """Let fraud detectors know from where a player came; nobody waits for it, and a lost one harms nothing."""
@@ -236,27 +304,19 @@ def _tell_detectors(parts: Parts, user_id: str, address: str, device: str) -> No
         parts.router.command(detector, sight, SYSTEM, op=f"sight:{uuid.uuid4()}")
 
 
-class GatewayProcess:
+class GatewayProcess(Runner):
     """A gateway as a Ray actor: the door that clients knock on, one of several on the same port."""
 
     def __init__(self, wiring: Wiring, name: str) -> None:
-        self.wiring = wiring
-        self.name = name
-        self._ended: asyncio.Event | None = None
+        super().__init__(wiring, name)
         self._ready = False
         self._gateway: Any = None
 
-    def __repr__(self) -> str:
-        return self.name
-
-    async def run(self) -> None:
-        """Serve until stopped."""
+    async def _serve(self) -> None:
         from gateway.accounts.access import Access
         from gateway.app import Gateway
 
         settings = self.wiring.settings
-        logs.set_up(settings.log_level, self.name)
-        self._ended = asyncio.Event()
         parts = Parts(self.wiring, self.name, pool_size=6)
         await parts.open()
         access = Access(parts.database, parts.bus, settings, parts.router)
@@ -291,7 +351,3 @@ class GatewayProcess:
 
     async def ready(self) -> bool:
         return self._ready
-
-    async def stop(self) -> None:
-        if self._ended is not None:
-            self._ended.set()
