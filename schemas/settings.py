@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     # Deadlines
     ask_timeout_s: float = Field(5.0, gt=0, description="longest wait for the answer to a command or query")
     consult_timeout_s: float = Field(0.5, gt=0, description="longest wait for what a command consults")
-    tell_answer_timeout_s: float = Field(0.5, gt=0, description="longest a reply waits for the answer to a tell")
+    tell_answer_timeout_s: float = Field(2.0, gt=0, description="longest a reply waits for the answer to a tell")
     tell_attempts_max: int = Field(
         6, ge=1, le=20, description="deliveries of a refused tell before it goes to the dead letters"
     )
