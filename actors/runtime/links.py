@@ -251,10 +251,13 @@ class _Window:
         self._batches = 0
         self._number = 0
         self._scheduled = False
+        self._heard_at = 0.0
 
     def send(self, waiting: Waiting) -> bool:
         if len(self._under_way) + len(self._queue) >= limits.LINK_PENDING_MAX:
             return False
+        if not self._under_way and not self._queue:
+            self._heard_at = time.monotonic()
         self._number += 1
         self._queue.append((self._number, waiting))
         self.schedule()
@@ -280,6 +283,8 @@ class _Window:
             self._write(batch)
 
     def take(self, items: list[Any]) -> None:
+        if items:
+            self._heard_at = time.monotonic()
         for item in items:
             number = item[0]
             if number >= 0:
@@ -300,6 +305,17 @@ class _Window:
             # Else what nobody waits for any more would fill the link to a host that stands still.
             self._queue = deque(item for item in self._queue if item[1].deadline > now)
         return over + queued
+
+    def silent_s(self, now: float) -> float:
+        return now - self._heard_at if self._under_way or self._queue else 0.0
+
+    def withdraw(self, gone: Callable[[Request], bool]) -> list[Waiting]:
+        taken = [number for number, waiting in self._under_way.items() if gone(waiting.request)]
+        out = [self._under_way.pop(number) for number in taken]
+        queued = [waiting for _, waiting in self._queue if gone(waiting.request)]
+        if queued:
+            self._queue = deque(item for item in self._queue if not gone(item[1].request))
+        return [waiting for waiting in (*out, *queued) if not waiting.future.done()]
 
     def unanswered(self) -> list[Waiting]:
         self.ready = False
@@ -327,6 +343,12 @@ class DirectLink(Frames):
 
     def expire(self, now: float) -> list[Waiting]:
         return self._window.expire(now)
+
+    def silent_s(self, now: float) -> float:
+        return self._window.silent_s(now)
+
+    def withdraw(self, gone: Callable[[Request], bool]) -> list[Waiting]:
+        return self._window.withdraw(gone)
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -382,6 +404,12 @@ class RayLink:
 
     def expire(self, now: float) -> list[Waiting]:
         return self._window.expire(now)
+
+    def silent_s(self, now: float) -> float:
+        return self._window.silent_s(now)
+
+    def withdraw(self, gone: Callable[[Request], bool]) -> list[Waiting]:
+        return self._window.withdraw(gone)
 
     def _write(self, batch: list[Any]) -> None:
         task = asyncio.ensure_future(self._call(pack(batch)))
@@ -475,6 +503,12 @@ class LocalLink:
 
     def expire(self, now: float) -> list[Waiting]:
         return self._window.expire(now)
+
+    def silent_s(self, now: float) -> float:
+        return self._window.silent_s(now)
+
+    def withdraw(self, gone: Callable[[Request], bool]) -> list[Waiting]:
+        return self._window.withdraw(gone)
 
     async def close(self) -> None:
         for waiting in self._window.unanswered():

@@ -1,6 +1,7 @@
 """The router: finds the host of an address, sends on its link, and sends again when a host dies, moves or stalls."""
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -20,6 +21,9 @@ TICK_S = 0.05
 RESEND_FIRST_S = 0.01
 RESEND_MAX_S = 0.2
 PARKED_MAX = 50_000
+STALLED_S = 1.0
+"""A host that is silent for so long while something is under way to it may have lost its slots: see who has them now."""
+LOOK_EVERY_S = 0.5
 PATIENCE_S = 1.5
 """How long a request without a host waits while Postgres, which knows the hosts, does not answer."""
 
@@ -49,6 +53,14 @@ class Link(Protocol):
 
     def expire(self, now: float) -> list[Waiting]:
         """Take out what has passed its deadline."""
+        ...
+
+    def silent_s(self, now: float) -> float:
+        """Seconds since the host was heard of last, if something is under way to it."""
+        ...
+
+    def withdraw(self, gone: Callable[[Request], bool]) -> list[Waiting]:
+        """Take out the requests that the host is to be waited for no more."""
         ...
 
     async def close(self) -> None: ...
@@ -226,6 +238,7 @@ class Router:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._resend_forever())
             tasks.create_task(self._expire_forever())
+            tasks.create_task(self._turn_away_forever())
 
     async def _resend_forever(self) -> None:
         pause_s = RESEND_FIRST_S
@@ -260,6 +273,30 @@ class Router:
                     if waiting.deadline <= now:
                         waiting.finish(_TOO_LATE)
                 self._parked = [waiting for waiting in self._parked if not waiting.future.done()]
+
+    async def _turn_away_forever(self) -> None:
+        """A host that stands still breaks no connection. Once its lease is over others have its slots: ask them."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            now = time.monotonic()
+            stalled = [run for run, link in self._links.items() if link.silent_s(now) > STALLED_S]
+            if not stalled:
+                continue
+            self.directory.stale()
+            if not await self.directory.refresh():
+                continue
+            for run in stalled:
+                link = self._links.get(run)
+                for waiting in link.withdraw(functools.partial(self._moved_from, run)) if link is not None else ():
+                    self._again(waiting)
+
+    def _moved_from(self, run: int, request: Request) -> bool:
+        """Whether another run has the actor's slot now."""
+        if not request.kind:
+            return False
+        slot, _ = self.directory.placement.place(Address(request.kind, request.key))
+        route = self.directory.route(slot)
+        return route is not None and route.run != run
 
     async def close(self) -> None:
         """Close every link; what is unanswered is refused."""
