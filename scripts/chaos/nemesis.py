@@ -14,6 +14,8 @@ FIRST_S = 2.0
 """The load runs undisturbed for so long."""
 LAST_S = 3.0
 """Nothing is struck in the last seconds, so that each recovery is seen."""
+APART_S = 1.0
+"""Between two faults at least, so that what each costs can be told."""
 SPREAD = 0.2
 
 
@@ -52,12 +54,15 @@ class Nemesis:
         self._told(struck)
         return struck
 
-    async def carry_out(self, strokes: Sequence[Stroke]) -> None:
-        """Strike in time. A fault that takes long moves the next ones back."""
+    async def carry_out(self, strokes: Sequence[Stroke], seconds: float) -> None:
+        """Strike in time, for so many seconds. A fault that takes long moves the next ones back, or out."""
         began = time.monotonic()
         for stroke in strokes:
             await asyncio.sleep(max(0.0, began + stroke.at_s - time.monotonic()))
+            if time.monotonic() - began > seconds - LAST_S:
+                return
             await self.strike(stroke.fault)
+            await asyncio.sleep(APART_S)
 
     async def strike(self, fault: str) -> None:
         """Bring one fault about, now."""

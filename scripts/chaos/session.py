@@ -1,6 +1,7 @@
 """One chaos run from the first player to the verdict: load, faults, recovery, figures, and `verify` as the judge."""
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -130,6 +131,8 @@ async def run(
     watch: Callable[[Workload, Nemesis], None] = lambda load, nemesis: None,
 ) -> Outcome:
     """Load the Greenroom of the settings, strike it, let it heal, and judge."""
+    # Our own connections break with everybody's: the driver's cries are no news here.
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)
     target = Target(settings)
     async with open_database(settings) as database:
         with History(history_path) as history:
@@ -166,7 +169,7 @@ async def _play(load: Workload, nemesis: Nemesis, plan: Plan) -> None:
         running.create_task(load.play())
         try:
             began = time.monotonic()
-            await nemesis.carry_out(plan.schedule())
+            await nemesis.carry_out(plan.schedule(), plan.seconds)
             await asyncio.sleep(max(0.0, began + plan.seconds - time.monotonic()))
         finally:
             load.stop.set()
