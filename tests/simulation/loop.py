@@ -50,7 +50,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     """Runs the callbacks of living processes, one at a time, and moves time on when none is ready."""
 
     _ready: deque[Any]
-    _scheduled: list[Any]
+    _scheduled: list[tuple[float, int, Any]]  # type: ignore[assignment]
 
     def __init__(self, random: Random, *, shuffled: bool) -> None:
         super().__init__()
@@ -60,6 +60,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.passes = 0
         self.listeners: dict[str, tuple[Process, Callable[[], asyncio.Protocol]]] = {}
         self.connect: Callable[..., Any] | None = None
+        self._timers = 0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def time(self) -> float:
@@ -104,19 +105,25 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._ready.clear()
         self._scheduled.clear()
 
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        """As usual; timers of one moment come in the order in which they were set."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timers += 1
+        heapq.heappush(self._scheduled, (when, self._timers, timer))
+        return timer
+
     # -- one callback ---------------------------------------------------------------------------------------------
 
     def _run_once(self) -> None:
         ready, scheduled = self._ready, self._scheduled
         if not ready:
-            while scheduled and scheduled[0]._cancelled:
-                heapq.heappop(scheduled)._scheduled = False
+            while scheduled and scheduled[0][2]._cancelled:
+                heapq.heappop(scheduled)
             if not scheduled:
                 raise Stuck
-            self.now_s = max(self.now_s, scheduled[0]._when)
-        while scheduled and scheduled[0]._when <= self.now_s:
-            timer = heapq.heappop(scheduled)
-            timer._scheduled = False
+            self.now_s = max(self.now_s, scheduled[0][0])
+        while scheduled and scheduled[0][0] <= self.now_s:
+            timer = heapq.heappop(scheduled)[2]
             if not timer._cancelled:
                 ready.append(timer)
         if not ready:

@@ -89,7 +89,7 @@ class Players:
         if drawn < 6:
             return one, kinds.Send(to=other.key, amount=amount, wait=random.random() < 0.5)
         if drawn == 6:
-            return one, kinds.Take(amount=amount)
+            return one, kinds.Take(amount=random.randint(1, 40))
         if drawn == 7:
             return one, kinds.AddDice()
         if drawn == 8:

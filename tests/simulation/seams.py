@@ -13,6 +13,7 @@ import structlog
 from actors import runtime
 from actors.runtime import lease, router, sweeper, topics
 from schemas import limits
+from scripts.verify import tells
 from tests.simulation.loop import PROCESS, VirtualLoop
 
 _HOMES_OF_DRIVERS = ("bus", "cluster", "director")
@@ -22,6 +23,7 @@ CONSTANTS: list[tuple[ModuleType, str, Any]] = [
     (router, "TICK_S", 0.5),
     (topics, "VIEW_EVERY_S", 0.5),
     (sweeper, "REMINDERS_EVERY_S", 0.5),
+    (tells, "BUCKETS", 1 << 8),
     # So few that old ones are asked for, too.
     (limits, "OPS_REMEMBERED_MAX", 4),
     (lease, "os", SimpleNamespace(getpid=lambda: 1)),

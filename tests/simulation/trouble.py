@@ -227,7 +227,7 @@ class Trouble:
     def postgres_loses(self) -> None:
         postgres = self.world.postgres
         postgres.lost_share = self.random.choice((0.05, 0.3))
-        self._later(self.random.random() * 2, lambda: setattr(postgres, "lost_share", 0.0))
+        self._later(self.random.random() * 5, lambda: setattr(postgres, "lost_share", 0.0))
 
     def postgres_silent(self) -> None:
         """One process' packets to Postgres vanish."""

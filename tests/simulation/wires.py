@@ -59,7 +59,7 @@ class Postgres:
                 await asyncio.sleep(arrives_s)
                 raise OutcomeUnknown("lost on the way")
             # The server has it, and the client does not hear what becomes of it.
-            at_s = arrives_s if kind < 0.9 else arrives_s + random.random() * self.late_s
+            at_s = arrives_s if kind < 0.8 else arrives_s + random.random() * self.late_s
             self._carry_out_later(process, statements, at_s, answer, None)
             await asyncio.sleep(max(arrives_s, answers_s) + PASS_BY_S)
             raise OutcomeUnknown("answer lost")

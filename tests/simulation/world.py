@@ -53,14 +53,14 @@ def content_body() -> bytes:
 
 
 @cache
-def settings_of(dedicated: bool) -> Settings:
+def settings_of(dedicated: bool, idle_s: int) -> Settings:
     placement = {"leaderboard": "dedicated" if dedicated else "shared", "fraud": "shared"}
     return Settings(
         _env_file=None,
         data=PROJECT / "data",
         placement=placement,
         host_state_bytes_max=1 << 50,
-        idle_s=3,
+        idle_s=idle_s,
         tell_attempts_max=4,
         tell_answer_timeout_s=0.5,
     )
@@ -101,10 +101,11 @@ class World:
         self.written_at: dict[Address, list[tuple[float, int]]] = {address: [] for address in ACTORS}
         """When the journal got each version of an actor."""
         self.postgres = Postgres(self.loop, self.store, self.random)
+        self.postgres.late_s = self.random.choice((0.0, 0.0, 0.3, 2.0))
         self.postgres.on_run = self._ran
         self.network = Network(self.loop, self.random)
         self.shared = Shared(
-            settings_of(self.random.random() < 0.5),
+            settings_of(self.random.random() < 0.5, self.random.choice((3, 600))),
             known_kinds(),
             self.postgres,
             self.network,
