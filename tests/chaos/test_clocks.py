@@ -105,23 +105,13 @@ async def clock_of(greenroom: Greenroom) -> AsyncIterator[Callable[[str], Awaita
     """Sets Postgres' clock off by an interval, for everything that this Greenroom asks of it."""
     name = greenroom.database_name
     await greenroom.database.execute(FAKED)
-    await greenroom.database.execute(f"ALTER DATABASE {name} SET search_path = faked, public, pg_catalog")
-    await terminate(greenroom)
+    await greenroom.servers._over(f"ALTER DATABASE {name} SET search_path = faked, public, pg_catalog")
+    # Only new connections read the new search path.
+    await greenroom.servers._over(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
     try:
         yield lambda by: greenroom.database.execute(f"UPDATE faked.jump SET by = '{by}'")
     finally:
         await greenroom.database.execute("UPDATE faked.jump SET by = '0'")
-
-
-async def terminate(greenroom: Greenroom) -> None:
-    """New connections read the new search path."""
-    sql = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    async with greenroom.database.connection() as connection:
-        await connection.fetch(sql)
-        await connection.execute("SET search_path = faked, public, pg_catalog")
 
 
 async def goes_on(acked: Counter[str], keys: list[str]) -> None:
