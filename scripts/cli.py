@@ -24,6 +24,7 @@ TOOLS = {
     "backup": ("scripts.backup.command:backup", "Write everything into one file, while the game goes on."),
     "restore": ("scripts.backup.command:restore", "Fill an empty Postgres from a backup."),
     "chaos": ("scripts.chaos.command:chaos", "Kill processes under load, and prove that nothing was lost."),
+    "cluster": ("scripts.cluster_command:app", "Nodes, hosts and gateways: status, drain, rebalance, restart."),
     "content": ("scripts.content_command:app", "Check and publish what designers write."),
     "fraud": ("scripts.fraud:app", "Cases of suspicious players: list, show, confirm, dismiss."),
     "dead-letters": ("scripts.dead_letters:app", "Messages that could not be delivered: list, show, replay, discard."),
