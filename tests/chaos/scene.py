@@ -10,13 +10,13 @@ from actors.player.score import AwardScore
 from actors.player.wallet import Debit, GrantCurrency
 from actors.runtime.database import Refused
 from schemas.address import Address, player
-from schemas.messages import Caller, Reply
+from schemas.messages import SYSTEM, Caller, Reply
 from schemas.problems import Refusal
 from scripts.verify.history import History, Query, Request
 from scripts.verify.report import Report
 from scripts.verify.snapshot import snapshot_of
 from scripts.verify.walk import Walk
-from tests.harness import Greenroom, eventually
+from tests.harness import Greenroom, counter, eventually
 
 ANSWERED_WITHIN_S = 60.0
 _DELIVERED = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM reminder WHERE due < $1)"
@@ -33,21 +33,29 @@ class Client:
         self.numbers = 0
 
     async def ask(self, command: Command[Any], op: str = "") -> Reply:
-        """Ask until there is an answer that counts; each attempt is a line of the history."""
+        """Ask the player until there is an answer that counts; each attempt is a line of the history."""
+        return await self._ask(self.address, command, op)
+
+    async def ask_counter(self, command: Command[Any]) -> Reply:
+        """Ask the player's counter, likewise."""
+        return await self._ask(counter(self.address.key), command, "")
+
+    async def _ask(self, address: Address, command: Command[Any], op: str) -> Reply:
         self.numbers += 1
         op = op or f"{self.address.key}-{self.numbers}"
+        caller = self.caller if command.public else SYSTEM
         until = time.monotonic() + ANSWERED_WITHIN_S
         while True:
             sent = time.monotonic()
-            reply = await self.greenroom.command(self.address, command, op=op, caller=self.caller)
-            self._note(op, command, sent, reply)
+            reply = await self.greenroom.command(address, command, op=op, caller=caller)
+            self._note(address, op, command, sent, reply)
             if reply.status not in (500, 503) and not (reply.status == 409 and reply.data["code"] == "OP_IN_PROGRESS"):
                 return reply
             assert time.monotonic() < until, f"{op} was not answered: {reply}"
             await asyncio.sleep(0.02)
 
-    def _note(self, op: str, command: Command[Any], sent: float, reply: Reply) -> None:
-        told: dict[str, Any] = {"actor": self.address, "command": command.wire_name, "op": op, "sent": sent}
+    def _note(self, address: Address, op: str, command: Command[Any], sent: float, reply: Reply) -> None:
+        told: dict[str, Any] = {"actor": address, "command": command.wire_name, "op": op, "sent": sent}
         told |= {"answered": time.monotonic(), "status": reply.status}
         told |= {"version": reply.version, "reply": reply.data} if reply.status == 200 else {"code": reply.data["code"]}
         self.history.requests.append(Request.model_validate(told))
