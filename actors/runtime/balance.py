@@ -64,7 +64,7 @@ class Balance:
     @staticmethod
     def share(orphans: Iterable[str], owned: Mapping[int, Iterable[str]], loads: Mapping[str, float]) -> dict[str, int]:
         """New owners for slots that have none: each goes to whoever carries least."""
-        rest = max(sum(loads.values()) / max(1, len(loads)), 1e-6)
+        rest = max(REST_SHARE * sum(loads.values()) / max(1, len(loads)), 1e-9)
         weights = {run: sum(loads.get(slot, 0.0) + rest for slot in names) for run, names in owned.items()}
         given: dict[str, int] = {}
         for slot in sorted(orphans, key=lambda slot: loads.get(slot, 0.0), reverse=True):

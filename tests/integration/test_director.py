@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from actors.runtime import faults, lease
-from actors.runtime.director import Director
+from actors.runtime import director, faults, lease
+from actors.runtime.director import MOVE_WITHIN_S, Director
 from actors.runtime.lease import Lease
 from schemas.address import Address
 from schemas.messages import Reply
@@ -36,9 +36,17 @@ class Load:
         self._ended = asyncio.Event()
 
     async def __aenter__(self) -> "Load":
-        self._clients = [asyncio.ensure_future(self._client(key)) for key in self.keys]
+        keys, self.keys = self.keys, []
+        self._clients: list[asyncio.Future[None]] = []
+        self.play(keys)
         await self.more()
         return self
+
+    def play(self, keys: list[str]) -> None:
+        """One more client for each of these."""
+        self.keys += keys
+        self.replies |= {key: [] for key in keys}
+        self._clients += [asyncio.ensure_future(self._client(key)) for key in keys]
 
     async def __aexit__(self, *_: object) -> None:
         self._ended.set()
@@ -181,6 +189,85 @@ async def test_a_silent_host_is_replaced_and_ends_when_it_hears_of_it(greenroom:
     home.host.statements.drop()
     await greenroom.heal()
     assert (await greenroom.query(address, Total())).data["total"] == 11
+
+
+async def test_a_host_that_hangs_in_a_move_delays_no_other(
+    greenroom: Greenroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, other = greenroom.homes[:2]
+    let_go = asyncio.Event()
+
+    async def hang(slots: set[str]) -> None:
+        await let_go.wait()
+
+    monkeypatch.setattr(hanging.host, "release", hang)
+    newcomer = await greenroom.start_host()
+    before = len(other.host.lease.owned)
+
+    def others_move() -> bool:
+        return len(other.host.lease.owned) <= before - 20 and len(newcomer.host.lease.owned) >= 20
+
+    # Long before the move that hangs is given up.
+    await eventually(others_move, MOVE_WITHIN_S * 0.8)
+    assert hanging.run in greenroom.director._moves
+    let_go.set()
+    monkeypatch.undo()
+    await greenroom.spread()
+    await greenroom.stop_host(newcomer)
+    await greenroom.spread()
+
+
+async def test_slots_that_a_host_gave_up_without_an_answer_are_served_by_the_next(
+    greenroom: Greenroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(director, "MOVE_WITHIN_S", 0.3)
+    home = greenroom.homes[0]
+    release = home.host.release
+
+    async def release_and_fall_silent(slots: set[str]) -> None:
+        await release(slots)
+        await asyncio.sleep(1.0)
+
+    monkeypatch.setattr(home.host, "release", release_and_fall_silent)
+    async with Load(greenroom, "silent-release") as load:
+        newcomer = await greenroom.start_host()
+        await greenroom.spread()
+        await load.more()
+    await load.check()
+    assert load.slowest_s < 3
+    monkeypatch.undo()
+    await greenroom.stop_host(newcomer)
+    await greenroom.spread()
+
+
+async def test_busy_actors_of_one_host_are_spread_over_all(greenroom: Greenroom) -> None:
+    busy = greenroom.homes[0]
+    keys = [f"busy-{number}" for number in range(4_000)]
+    found = [key for key in keys if greenroom.home_of(counter(key)) is busy]
+    slots = {busy.host.lease.slots.place(counter(key))[0]: key for key in found}
+    assert len(slots) > 20
+    async with Load(greenroom, "uneven", clients=0) as load:
+        load.play(list(slots.values())[:20])
+
+        def is_spread() -> bool:
+            shares = [sum(home.host.lease.owns(slot) for slot in list(slots)[:20]) for home in greenroom.homes]
+            return max(shares) <= 15 and min(shares) >= 5
+
+        await eventually(is_spread, 60)
+        await load.more()
+    await load.check()
+
+
+async def test_a_host_that_is_leaving_loses_its_slots_while_it_serves(greenroom: Greenroom) -> None:
+    leaving = await greenroom.start_host()
+    await greenroom.spread()
+    async with Load(greenroom, "leaving") as load:
+        await leaving.process.stop(hand_over=True)
+        assert leaving.process.host is not None
+        assert leaving.process.host.lease.owned == frozenset()
+        await load.more()
+    await load.check()
+    await greenroom.stop_host(leaving)
 
 
 async def test_a_dedicated_actor_gets_a_host_of_its_own_and_is_served_before_and_after(servers: Servers) -> None:
