@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ from schemas.problems import Refusal
 _log = structlog.get_logger("commit")
 
 GROUPS_WAITING_MAX = 20
+WAIT_S_MAX = 1.0
+"""How long what is taken in now may wait for its commit, by the pace of the latest ones: clients give up after a few
+seconds, and what is committed for nobody leaves no room for those who still wait."""
 ATTEMPTS_MAX = 3
 
 
@@ -56,11 +60,14 @@ class GroupCommit:
         self._idle = asyncio.Event()
         self._idle.set()
         self._parcels = 0
+        self._commit_s = 0.0
+        """How long a commit takes, of late."""
 
     @property
     def overloaded(self) -> bool:
         """Whether so much waits for Postgres already that more would only grow the delay."""
-        return len(self._sealed) >= GROUPS_WAITING_MAX
+        waiting = len(self._sealed)
+        return waiting >= GROUPS_WAITING_MAX or (waiting > 1 and waiting * self._commit_s > WAIT_S_MAX)
 
     def add(self, turn: Played) -> None:
         """Put a turn into the group that gathers."""
@@ -102,6 +109,7 @@ class GroupCommit:
 
     async def _commit_safely(self, group: Group) -> None:
         self._under_way = group
+        began = time.monotonic()
         try:
             await self._commit(group)
         except faults.FaultInjected:
@@ -110,6 +118,7 @@ class GroupCommit:
             # A bug, in what a rule shows of its state perhaps. Whatever was stored counts; the rest is taken anew.
             _log.exception("commit_failed", actors=[str(cell.address) for cell in group.cells][:5])
             self._lose_everything(group)
+        self._commit_s += (time.monotonic() - began - self._commit_s) / 4
         self._under_way = Group()
         if self._forgotten:
             forgotten, self._forgotten = set(self._forgotten), []
