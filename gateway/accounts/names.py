@@ -1,12 +1,13 @@
-"""Usernames: which are allowed, and when two of them are the same to the eye (Unicode TR 39)."""
+"""Usernames: which are allowed. Two that are the same to the eye are one (see schemas.lookalikes)."""
 
 import unicodedata
-from collections.abc import Iterator
 from functools import cache
 from typing import Annotated
 
-from confusable_homoglyphs import categories, confusables
+from confusable_homoglyphs import categories
 from pydantic import AfterValidator
+
+from schemas.lookalikes import folded, shown, skeletons
 
 NAME_CHARS_MIN = 3
 NAME_CHARS_MAX = 32
@@ -24,6 +25,8 @@ admin administrator anonymous everyone gamemaster greenroom me mod moderator nob
 server staff support sysadmin system undefined
 """
 _LEET = str.maketrans("0134578|l$@", "oieastbiisa")
+
+__all__ = ["Username", "checked", "folded", "shown", "skeletons", "well_formed"]
 
 
 def checked(name: str) -> str:
@@ -49,21 +52,6 @@ def well_formed(name: str) -> str:
 
 
 Username = Annotated[str, AfterValidator(checked)]
-
-
-def folded(name: str) -> str:
-    """What names that differ in case or in look-alikes of one case have in common. For comparing only."""
-    return _skeleton(unicodedata.normalize("NFKC", name).casefold())
-
-
-def shown(name: str) -> str:
-    """What names have in common that look alike as they are written, such as `PayPaI` and `paypal`."""
-    return _skeleton(unicodedata.normalize("NFKC", name)).casefold()
-
-
-def skeletons(name: str) -> tuple[str, str]:
-    """Both, as an account stores them; each is unique."""
-    return folded(name), shown(name)
 
 
 def _check_characters(name: str) -> None:
@@ -94,49 +82,3 @@ def _is_reserved(name: str) -> bool:
 @cache
 def _reserved_skeletons() -> frozenset[str]:
     return frozenset(folded(word).translate(_LEET) for word in _RESERVED.split())
-
-
-def _skeleton(name: str) -> str:
-    prototypes = _prototypes()
-    decomposed = unicodedata.normalize("NFD", name)
-    return unicodedata.normalize("NFD", "".join(prototypes.get(character, character) for character in decomposed))
-
-
-@cache
-def _prototypes() -> dict[str, str]:
-    """For each character the one (or the few) that stand for all its look-alikes.
-
-    The library's table links each character with its look-alikes in both directions, so what is linked is one class.
-    """
-    chosen: dict[str, str] = {}
-    for members in _classes():
-        prototype = min(members, key=_preference)
-        chosen.update((member, prototype) for member in members if len(member) == 1)
-    return {character: "".join(chosen.get(part, part) for part in prototype) for character, prototype in chosen.items()}
-
-
-def _preference(member: str) -> tuple[bool, bool, bool, bool, str]:
-    # Several characters (`rn` for `m`) are always what the table maps to; else plain letters before all else.
-    return (len(member) == 1, not member.isascii(), not member.isalpha(), not member.islower(), member)
-
-
-def _classes() -> Iterator[set[str]]:
-    links: dict[str, set[str]] = {}
-    for character, look_alikes in confusables.confusables_data.items():
-        for look_alike in look_alikes:
-            one, other = _bare(character), _bare(look_alike["c"])
-            links.setdefault(one, set()).add(other)
-            links.setdefault(other, set()).add(one)
-    while links:
-        members: set[str] = set()
-        waiting = [next(iter(links))]
-        while waiting:
-            member = waiting.pop()
-            if member not in members:
-                members.add(member)
-                waiting.extend(links.pop(member, ()))
-        yield members
-
-
-def _bare(text: str) -> str:
-    return text.replace("\u200e", "").replace("\u200f", "")
