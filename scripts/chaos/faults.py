@@ -180,7 +180,7 @@ FAULTS: dict[str, Fault] = {
     for fault in (
         Fault("host", "kill -9 of a host process", 3.0, _kill_host),
         Fault("gateway", "kill -9 of a gateway process", 10.0, _kill_gateway),
-        Fault("director", "kill -9 of the director, on which all hosts and gateways hang", 45.0, _kill_director),
+        Fault("director", "kill -9 of the director's process", 45.0, _kill_director),
         Fault("host-pause", f"SIGSTOP of a host for {HOST_PAUSE_S:g} s", 25.0, _pause_host),
         Fault("postgres", "kill -9 of the embedded Postgres", 20.0, _kill_postgres),
         Fault("postgres-stop", "immediate stop of the embedded Postgres", 20.0, _stop_postgres),

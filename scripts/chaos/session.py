@@ -13,7 +13,7 @@ from actors.runtime.database import Database, Refused
 from schemas.problems import Refusal
 from schemas.settings import Settings
 from scripts.chaos.faults import Struck
-from scripts.chaos.history import History
+from scripts.chaos.history import History, Operation
 from scripts.chaos.measure import KindCost, Measured, measure, survived
 from scripts.chaos.nemesis import Nemesis, Stroke, schedule
 from scripts.chaos.target import Target
@@ -69,6 +69,7 @@ class Outcome:
     """What came of a run."""
 
     plan: Plan
+    operations: Sequence[Operation]
     measured: Measured
     verdict: Verdict
     history: Path
@@ -152,6 +153,7 @@ async def run(
         verdict = await judge(database, history_path)
     return Outcome(
         plan=plan,
+        operations=history.operations,
         measured=measure(history.operations, nemesis.struck),
         verdict=verdict,
         history=history_path,

@@ -1,0 +1,30 @@
+"""A cluster that the chaos tests of a session share, and what is collected in which tier."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.server import Server
+from tests.chaos.tiers import runs_in
+
+COLLECTED_FROM = {
+    "test_unknown_commits.py": "F",
+    "test_push_catch_up.py": "F",
+    "test_ray_rpc.py": "F",
+    "test_soak.py": "F",
+    "test_head.py": "N",
+    "test_cut_nodes.py": "N",
+}
+collect_ignore = [name for name, tier in COLLECTED_FROM.items() if not runs_in(tier)]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Server]:
+    """A whole Greenroom as `greenroom serve` starts it: it is struck, and lives on."""
+    server = Server()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        server.remove()
