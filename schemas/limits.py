@@ -56,3 +56,66 @@ ATTRIBUTES_MAX = 16
 DETECTOR_PLAYERS_MAX = 100_000
 """Players whose recent timing one fraud detector remembers; the longest silent ones are forgotten first."""
 CASES_PER_DETECTOR_MAX = 10_000
+CONTENT_ENTRIES_MAX = 10_000
+"""Entries of one section of content, such as items or recipes."""
+LEVELS_MAX = 500
+STATS_MAX = 32
+RESOURCES_MAX = 8
+EFFECTS_MAX = 32
+"""Effects on one player at a time."""
+SKILLS_MAX = 100
+"""Skills that one player can learn."""
+EQUIPMENT_SLOTS_MAX = 16
+STACK_MAX = 10_000
+BAG_SLOTS_MAX = 500
+REWARD_ITEMS_MAX = 20
+"""Kinds of items in one reward."""
+UNIQUES_AT_ONCE_MAX = 100
+"""Unique items that come in one turn."""
+ITEM_MARKS_MAX = 8
+"""Hands that a unique item remembers: who made it, and the newest; the journal knows them all."""
+ITEMS_WAITING_MAX = 200
+"""Lots that wait for room in a full bag; more are refused, and wait with their sender."""
+GUILDS_MAX = 100_000
+"""Guilds that the directory lists."""
+GUILD_MEMBERS_MAX = 200
+"""What content may allow at most."""
+GUILD_REQUESTS_MAX = 100
+GUILD_INVITATIONS_MAX = 100
+"""Invitations of one guild that are open at a time."""
+INVITATIONS_HELD_MAX = 50
+"""Invitations that one player sees; the oldest give way, and stay good at their guild."""
+GUILD_SLOTS_MAX = 200
+GUILD_LOG_MAX = 200
+"""Newest entries of a guild's bank ledger and of its storage log; all of them stay in the journal."""
+TERRITORIES_MAX = 50
+"""Territories that one guild holds."""
+QUESTS_MAX = 1_000
+"""Quests of one content."""
+OBJECTIVES_MAX = 10
+REQUIREMENTS_MAX = 10
+TRIGGERS_MAX = 10
+"""What brings one objective or achievement forward."""
+CONDITIONS_MAX = 8
+RESETS_MAX = 20
+QUESTS_ACTIVE_MAX = 50
+"""Quests that a player is on at a time."""
+QUESTS_REMEMBERED_MAX = 2_000
+"""Completed quests of a player, those included that are in no content any more; beyond them none is begun."""
+ACHIEVEMENTS_MAX = 1_000
+"""Achievements of one content, and of one player, those included that are in no content any more."""
+TIERS_MAX = 10
+ROOMS_MAX = 100
+CHANNEL_MEMBERS_MAX = 1_000
+MESSAGES_KEPT_MAX = 200
+"""Newest messages in a channel's state; older pages come from the journal."""
+MESSAGES_AMENDED_MAX = 5_000
+"""Messages that were edited or deleted and are no longer in the state; beyond that the oldest part of the history ends."""
+MESSAGES_IN_WINDOW_MAX = 100
+HISTORY_PAGE_MAX = 100
+HISTORY_TURNS_MAX = 200
+"""Turns of the journal that one page of history looks at."""
+MENTIONS_MAX = 20
+FILTERED_WORDS_MAX = 1_000
+SILENCED_MAX = 1_000
+"""Players that are silenced in one channel at a time."""

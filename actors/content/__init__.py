@@ -6,6 +6,9 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+from actors.content.achievements import Achievement, Tier, faults_of_achievements
+from actors.content.character import Character, Effect, Skill, faults_of_character
+from actors.content.chat import Chat, faults_of_chat
 from actors.content.fraud import (
     Burst,
     Fraud,
@@ -17,7 +20,10 @@ from actors.content.fraud import (
     TooFast,
     faults_of_fraud,
 )
+from actors.content.items import Item, faults_of_items
 from actors.content.part import Faults, Part
+from actors.content.quests import Objective, Quest, Requires, faults_of_quests
+from actors.content.resets import Reset
 from actors.content.scoring import (
     PLAYER,
     ActionType,
@@ -30,6 +36,7 @@ from actors.content.scoring import (
     faults_of_actions,
     faults_of_boards,
 )
+from actors.content.triggers import Listening, Trigger, listeners
 from schemas import limits
 from schemas.shape import Count, Key, Text
 
@@ -42,8 +49,16 @@ class Content(Part):
     actions: Annotated[dict[Key, ActionType], Field(max_length=limits.COLLECTION_ITEMS_MAX)] = {}
     boards: Annotated[dict[Key, Board], Field(max_length=limits.BOARDS_PER_PLAYER_MAX)] = {}
     currencies: Annotated[dict[Key, Currency], Field(max_length=limits.CURRENCIES_MAX)] = {}
-    limits: Limits = Limits()
+    character: Character = Character()
+    effects: Annotated[dict[Key, Effect], Field(max_length=limits.CONTENT_ENTRIES_MAX)] = {}
+    skills: Annotated[dict[Key, Skill], Field(max_length=limits.CONTENT_ENTRIES_MAX)] = {}
+    items: Annotated[dict[Key, Item], Field(max_length=limits.CONTENT_ENTRIES_MAX)] = {}
+    resets: Annotated[dict[Key, Reset], Field(max_length=limits.RESETS_MAX)] = {}
+    quests: Annotated[dict[Key, Quest], Field(max_length=limits.QUESTS_MAX)] = {}
+    achievements: Annotated[dict[Key, Achievement], Field(max_length=limits.ACHIEVEMENTS_MAX)] = {}
     fraud: Fraud = Fraud()
+    chat: Chat = Chat()
+    limits: Limits = Limits()  # last: from here on the name means this field
 
     def followers(self, board: str) -> list[str]:
         """The boards on which a score event of this board counts too, in order of name."""
@@ -57,6 +72,23 @@ class Content(Part):
                 following.setdefault(board.follows, []).append(name)
         return following
 
+    @cached_property
+    def listeners(self) -> dict[str, Listening]:
+        """What looks at an event of a player, by the event's name."""
+        return listeners(self)
+
+    def opened_by(self, quest: str) -> list[str]:
+        """The quests that wait for the completion of this one."""
+        return self._opened_by.get(quest, [])
+
+    @cached_property
+    def _opened_by(self) -> dict[str, list[str]]:
+        opened: dict[str, list[str]] = {}
+        for name, quest in self.quests.items():
+            for other in quest.requires.quests:
+                opened.setdefault(other, []).append(name)
+        return opened
+
     @model_validator(mode="after")
     def _no_dangling_references(self, info: ValidationInfo) -> Self:
         faults = list(dangling(self))
@@ -67,27 +99,46 @@ class Content(Part):
 
 def dangling(content: Content) -> Faults:
     """References to what is not there, as (place, what would be right)."""
-    return [*faults_of_actions(content), *faults_of_boards(content), *faults_of_fraud(content.fraud)]
+    return [
+        *faults_of_actions(content),
+        *faults_of_boards(content),
+        *faults_of_fraud(content.fraud),
+        *faults_of_character(content),
+        *faults_of_items(content),
+        *faults_of_quests(content),
+        *faults_of_achievements(content),
+    ]
 
 
 __all__ = [
     "PLAYER",
+    "Achievement",
     "ActionType",
     "Board",
     "Burst",
+    "Character",
     "Content",
     "Currency",
+    "Effect",
     "Family",
     "Fraud",
     "FraudRule",
     "Identical",
+    "Item",
     "Limits",
+    "Objective",
     "Part",
     "PerMinute",
     "Periodic",
+    "Quest",
+    "Requires",
+    "Reset",
     "Reward",
     "ScoreRate",
     "Shared",
+    "Skill",
+    "Tier",
     "TooFast",
+    "Trigger",
     "dangling",
 ]

@@ -17,10 +17,11 @@ class Rewards(Part):
 
     currencies: Annotated[dict[Key, Amount], Field(max_length=limits.CURRENCIES_MAX)] = {}
     experience: Count = 0
+    items: Annotated[dict[Key, Amount], Field(max_length=limits.REWARD_ITEMS_MAX)] = {}
 
     @property
     def nothing(self) -> bool:
-        return not (self.currencies or self.experience)
+        return not (self.currencies or self.experience or self.items)
 
 
 def faults_of_rewards(place: str, rewards: Rewards, content: "Content") -> Faults:
@@ -28,4 +29,6 @@ def faults_of_rewards(place: str, rewards: Rewards, content: "Content") -> Fault
     faults: Faults = []
     for name in rewards.currencies:
         faults += missing(f"{place}.currencies.{name}", "currency", name, content.currencies)
+    for name in rewards.items:
+        faults += missing(f"{place}.items.{name}", "item", name, content.items)
     return faults

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from actors.core import ANYONE, Command, Effects, Event, Query, Turn
+from actors.player.character import character_of
 from actors.player.score import scores_now
 from actors.player.state import Player
 from actors.times import rfc3339
@@ -67,7 +68,7 @@ class Profile(Query[Player]):
     callers = frozenset({"owner", "server", "moderator", "operator"})
 
     def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
-        return {**player.sheet(), "scores": scores_now(player, turn)}
+        return {**player.sheet(), "scores": scores_now(player, turn), **character_of(player, turn)}
 
 
 class PublicProfile(Query[Player]):
@@ -77,6 +78,11 @@ class PublicProfile(Query[Player]):
     callers = frozenset({ANYONE})
 
     def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
-        created = rfc3339(player.created_at)
-        scores = scores_now(player, turn)
-        return {"userId": player.id, "username": player.name, "createdAt": created, "scores": scores}
+        return {
+            "userId": player.id,
+            "username": player.name,
+            "createdAt": rfc3339(player.created_at),
+            "scores": scores_now(player, turn),
+            "level": player.level,
+            "equipment": {slot: worn.item for slot, worn in player.worn.items()},
+        }

@@ -2,6 +2,8 @@
 
 from actors.content.rewards import Rewards
 from actors.core import Command, Effects, Turn
+from actors.player.character import gained
+from actors.player.inventory import received
 from actors.player.state import Player
 from actors.player.wallet import credited
 from schemas.shape import Text
@@ -19,4 +21,11 @@ class GrantRewards(Command[Player]):
             changed = credited(player, turn, currency, amount, self.reason)
             yield changed
             given[currency] = amount
-        return {"currencies": given}
+        yield from gained(player, turn, self.rewards.experience, self.reason)
+        if self.rewards.items:
+            yield received(player, turn, self.reason, self.rewards.items)
+        return {
+            "currencies": given,
+            "experience": self.rewards.experience,
+            "items": dict(self.rewards.items),
+        }

@@ -4,8 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from actors.core import Actor, Effect, Event, Turn
+from actors.player.state.achievements import Feat
+from actors.player.state.character import Gauge
 from actors.player.state.facet import Facet
 from actors.player.state.inbox import Message
+from actors.player.state.items import Lot, Mark, Placed, Stack, Worn
+from actors.player.state.quests import Errand, Fulfilled
 from actors.player.state.score import Held, Tally, Used
 from actors.player.state.wallet import Entry
 from actors.times import rfc3339
@@ -51,6 +55,28 @@ class Player(Actor):
     ledger: list[Entry] = []
     inbox: list[Message] = []
 
+    level: int = 1
+    experience: int = 0
+    """All that was ever earned."""
+    gauges: dict[str, Gauge] = {}
+    """By resource; one that is not here is full."""
+    effects: dict[str, int] = {}
+    """When each effect ends."""
+    skills: list[str] = []
+    """What was learnt, beside what every player can do."""
+
+    bag: dict[str, Stack] = {}
+    """By id."""
+    worn: dict[str, Worn] = {}
+    """By equipment slot."""
+    waiting: dict[str, Lot] = {}
+    """What the bag had no room for, by id; oldest first."""
+
+    quests: dict[str, Errand] = {}
+    """What the player is on."""
+    quests_done: dict[str, Fulfilled] = {}
+    achievements: dict[str, Feat] = {}
+
     def exists(self) -> bool:
         return bool(self.id)
 
@@ -62,6 +88,9 @@ class Player(Actor):
             "createdAt": rfc3339(self.created_at),
             "scores": {board: tally.score for board, tally in self.tallies.items()},
             "wallet": dict(self.wallet),
+            "level": self.level,
+            "experience": self.experience,
+            "equipment": {slot: worn.shown() for slot, worn in self.worn.items()},
             "inbox": {"unread": sum(not message.read for message in self.inbox)},
         }
 
@@ -77,4 +106,23 @@ class Player(Actor):
         return caller.internal or caller.user == key
 
 
-__all__ = ["Entry", "Facet", "Held", "Message", "Player", "Reaction", "Tally", "Used", "reaction"]
+__all__ = [
+    "Entry",
+    "Errand",
+    "Facet",
+    "Feat",
+    "Fulfilled",
+    "Gauge",
+    "Held",
+    "Lot",
+    "Mark",
+    "Message",
+    "Placed",
+    "Player",
+    "Reaction",
+    "Stack",
+    "Tally",
+    "Used",
+    "Worn",
+    "reaction",
+]
