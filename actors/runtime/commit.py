@@ -1,9 +1,8 @@
 """Group commit: the turns of all actors of a host that are ready go into Postgres in one statement."""
 
 import asyncio
-import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -12,12 +11,13 @@ from pydantic_core import to_json
 from actors.core import Event, Forget, Record, Remind, Tell
 from actors.runtime import faults, journal
 from actors.runtime.cell import Await, Cell, Delivery, Played
+from actors.runtime.checkpoints import checkpoint_statement, due_checkpoints, transposed
 from actors.runtime.database import OutcomeUnknown, Refused, Statements, UniqueConflict
 from actors.runtime.group import Group, Parcel
 from actors.runtime.metrics import HostMetrics
 from schemas import limits
 from schemas.address import Address
-from schemas.messages import Reply, pack
+from schemas.messages import Reply
 from schemas.problems import Refusal
 
 _log = structlog.get_logger("commit")
@@ -32,8 +32,9 @@ ATTEMPTS_MAX = 3
 class GroupCommit:
     """Gathers turns while the previous group is being committed; one group is under way at a time.
 
-    `on_committed` is called with each group that Postgres has acknowledged. `on_lost` is called with actors whose
-    memory no longer equals the truth, and with the deliveries that must be taken anew once they are awake again.
+    `may_write` is asked before each group is sent: a run without its lease writes no more, for its slots may be others'
+    by then. `on_committed` is called with each group that Postgres has acknowledged. `on_lost` is called with actors
+    whose memory no longer equals the truth, and with the deliveries that must be taken anew once they are awake again.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class GroupCommit:
         *,
         run: int,
         bucket_of: Callable[[Address], int],
+        may_write: Callable[[], bool],
         on_committed: Callable[[Group], None],
         on_lost: Callable[[set[Cell], list[Delivery], bool], None],
         metrics: HostMetrics,
@@ -49,6 +51,7 @@ class GroupCommit:
         self.statements = statements
         self.run = run
         self.bucket_of = bucket_of
+        self.may_write = may_write
         self.on_committed = on_committed
         self.on_lost = on_lost
         self.metrics = metrics
@@ -159,6 +162,8 @@ class GroupCommit:
             except OutcomeUnknown as unknown:
                 _log.warning("commit_outcome_unknown", reason=unknown.message)
                 self.metrics.unknown_outcomes.inc()
+                # Else it might be carried out after it was looked for, when other answers had been given already.
+                await self.statements.settle()
                 self._lose_everything(group)
                 return
             except (Refusal, faults.FaultInjected) as refusal:
@@ -255,6 +260,8 @@ class GroupCommit:
             raise Refusal("UNAVAILABLE")
         if not statements:
             return
+        if not self.may_write():
+            raise Refusal("UNAVAILABLE", "This host has lost its lease.", retry_after_s=1)
         with self.metrics.commit_seconds.time():
             await self.statements.commit(statements)
         if faults.armed and await faults.pause("after_commit_send"):
@@ -338,7 +345,7 @@ class GroupCommit:
                 elif isinstance(effect, Record):
                     records.setdefault(effect.table, []).append(dict(effect.row))
         if forgotten:
-            statements.append((journal.FORGET, _transposed([(to.kind, to.key, name) for to, name in forgotten])))
+            statements.append((journal.FORGET, transposed([(to.kind, to.key, name) for to, name in forgotten])))
         if reminders:
             rows = [
                 (
@@ -353,7 +360,7 @@ class GroupCommit:
                 )
                 for (address, name), (turn, remind) in sorted(reminders.items())
             ]
-            statements.append((journal.REMIND, _transposed(rows)))
+            statements.append((journal.REMIND, transposed(rows)))
         for table, listed in sorted(records.items()):
             statements.append((journal.RECORDS[table], [to_json(listed)]))
         single, whole, buried = [], {}, []
@@ -366,12 +373,12 @@ class GroupCommit:
             else:
                 single.append((tell_id, late.bucket, to.kind, to.key, late.attempts, late.delay_ms, to_json([tell])))
         if single:
-            statements.append((journal.RETRY, _transposed(sorted(single))))
+            statements.append((journal.RETRY, transposed(sorted(single))))
         if whole:
-            statements.append((journal.RETRY_PARCEL, _transposed(sorted(whole.values()))))
+            statements.append((journal.RETRY_PARCEL, transposed(sorted(whole.values()))))
         if buried:
-            statements.append((journal.BURY, _transposed(sorted(buried))))
-        due = _due_checkpoints(group)
+            statements.append((journal.BURY, transposed(sorted(buried))))
+        due = due_checkpoints(group)
         if due:
             statements.append(checkpoint_statement(due))
 
@@ -379,35 +386,3 @@ class GroupCommit:
 def _events_json(events: list[Event[Any]]) -> bytes:
     """[[name, fields], ...]"""
     return to_json([(event.wire_name, event) for event in events], by_alias=False)
-
-
-def _due_checkpoints(group: Group) -> list[Cell]:
-    due = []
-    for cell in {turn.cell for turn in group.turns if turn.length}:
-        # Only a cell whose newest turn is in this group: its state in memory is the state after this commit.
-        if (
-            cell.actor is not None
-            and cell.awake
-            and cell.last_group is group
-            and cell.actor.checkpoint_due(cell.version - cell.checkpointed)
-        ):
-            due.append(cell)
-    return due
-
-
-def checkpoint_statement(cells: Iterable[Cell]) -> tuple[str, list[Any]]:
-    """The statement that stores the present state of these actors."""
-    rows = []
-    for cell in sorted(cells, key=lambda cell: cell.address):
-        assert cell.actor is not None  # noqa: S101 - an awake cell has its actor
-        state = pack(cell.actor.pack_state())
-        if faults.armed and faults.point("checkpoint_half"):
-            state = state[: len(state) // 2]
-        checksum = hashlib.blake2b(state, digest_size=16).digest()
-        rows.append((cell.address.kind, cell.address.key, cell.version, cell.actor.state_version, checksum, state))
-        cell.checkpointed = cell.version
-    return journal.CHECKPOINT, _transposed(rows)
-
-
-def _transposed(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]

@@ -235,12 +235,25 @@ class Database:
             return await connection.execute(sql, *values)
 
 
+_BACKEND = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+_END_BACKEND = """
+SELECT coalesce(bool_and(pg_terminate_backend(pid, 1000)), true)
+FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2
+"""
+SETTLED_WITHIN_S = 1.5
+"""While Postgres is away nothing can be carried out either, and those who wait are told soon."""
+
+
 class Statements:
     """A connection of its own for group commits: one statement is one round trip, several are one transaction."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         self._raw: Any = None
+        self._backend: Any = None
+        """The process in Postgres that serves the connection."""
+        self._doubtful: Any = None
+        """The one that may still be at work on what is of unknown outcome."""
 
     async def commit(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
         """Run all or none. Raises UniqueConflict or Refused (nothing written), Refusal UNAVAILABLE (nothing written)
@@ -255,12 +268,30 @@ class Statements:
                     await raw.fetch(sql, *values)
         except Exception as error:
             translated = _translated(error)
+            if isinstance(translated, OutcomeUnknown):
+                self._doubtful = self._backend
             if not isinstance(translated, UniqueConflict | Refused):
                 self.drop()
             raise translated from error
         except BaseException:
             self.drop()
             raise
+
+    async def settle(self) -> None:
+        """After an unknown outcome: see to it that what was sent is carried out by now, or never will be. A backend
+        that has lost its client goes on all the same; only when it is gone, reading back tells the truth."""
+        try:
+            async with asyncio.timeout(SETTLED_WITHIN_S):
+                while self._doubtful is not None:
+                    try:
+                        raw = await self._connected()
+                        if await raw.fetchval(_END_BACKEND, *self._doubtful):
+                            self._doubtful = None
+                    except (Refusal, OSError, *_DRIVER_ERRORS):
+                        self.drop()
+                        await asyncio.sleep(0.05)
+        except TimeoutError:
+            self.drop()
 
     async def _connected(self) -> Any:
         if self._raw is None or self._raw.is_closed():
@@ -269,6 +300,7 @@ class Statements:
                     self.dsn, server_settings=_COMMIT_SETTINGS, timeout=5, command_timeout=8
                 )
                 await _prepare_connection(self._raw)
+                self._backend = await self._raw.fetchrow(_BACKEND)
             except (OSError, TimeoutError, *_DRIVER_ERRORS) as error:
                 self.drop()
                 raise _unavailable(error) from error

@@ -15,9 +15,11 @@ from actors.catalog import Catalog
 from actors.core import admit, answer
 from actors.runtime.answers import Answers, refused
 from actors.runtime.cell import Cell, Delivery, Session
-from actors.runtime.commit import GroupCommit, checkpoint_statement
+from actors.runtime.checkpoints import checkpoint_statement
+from actors.runtime.commit import GroupCommit
 from actors.runtime.content import ContentStore
 from actors.runtime.database import Refused, Statements, UniqueConflict
+from actors.runtime.freshness import Freshness
 from actors.runtime.journal import Journal
 from actors.runtime.lease import Lease
 from actors.runtime.metrics import HostMetrics
@@ -95,10 +97,12 @@ class Host:
             statements,
             run=lease.run,
             bucket_of=Placement.bucket,
+            may_write=lambda: lease.valid,
             on_committed=self.answers.committed,
             on_lost=self._lost,
             metrics=metrics,
         )
+        self.freshness = Freshness(self.cells, lease, journal, self.commits.forget)
         self.turns = Turns(
             self,
             settings=settings,
@@ -154,6 +158,7 @@ class Host:
         self.catalog.kind(address.kind)
         cell = self.cells[address] = Cell(address, slot, bucket)
         cell.checks_ops = address in self._sent_old_ops
+        self.freshness.opened(cell)
         self.waker.add(cell)
         return cell
 
@@ -259,6 +264,7 @@ class Host:
         """Memory of these actors no longer equals the truth: out with them; what they were asked is taken anew."""
         for cell in lost:
             again = [*again, *self._drop(cell)]
+            self.freshness.doubt(cell.address)
             if cell.checks_ops:
                 self._sent_old_ops[cell.address] = None
         while len(self._sent_old_ops) > OLD_OPS_ACTORS_MAX:
@@ -383,6 +389,7 @@ class Host:
             tasks.create_task(self.commits.run_forever())
             tasks.create_task(self.waker.run_forever())
             tasks.create_task(self.topics.run_forever())
+            tasks.create_task(self.freshness.run_forever())
 
 
 def _asks_for_a_turn(request: Request) -> bool:

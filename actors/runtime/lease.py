@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -46,6 +47,9 @@ class Lease:
         self.retired = asyncio.Event()
         """Set when the director has given this run up: the process must end, and start as a new run."""
         self._owned: frozenset[str] = frozenset()
+        self._owned_since: dict[str, float] = {}
+        self.on_slots_lost: list[Callable[[frozenset[str]], None]] = []
+        """Called with slots that the table gives to others now, those that were given up included."""
         self._given_up: dict[str, float] = {}
         """When each slot was given up."""
         self._valid_until = 0.0
@@ -73,6 +77,10 @@ class Lease:
 
     def owns(self, slot: str) -> bool:
         return slot in self._owned and slot not in self._given_up
+
+    def owned_for_s(self, slot: str) -> float:
+        """How long this run has owned the slot, as far as it knows."""
+        return time.monotonic() - self._owned_since.get(slot, time.monotonic())
 
     def owns_address(self, address: Address) -> bool:
         return self.owns(self.slots.place(address)[0])
@@ -114,11 +122,16 @@ class Lease:
             self._valid_until = 0.0
             self.retired.set()
             return
+        lost = self._owned.difference(row["slots"])
         self._owned = frozenset(row["slots"])
+        self._owned_since = {slot: self._owned_since.get(slot, answered) for slot in row["slots"]}
         self._given_up = {
             slot: since for slot, since in self._given_up.items() if slot in self._owned and asked - since < GIVEN_UP_S
         }
         self._valid_until = asked + LEASE_S
+        if lost:
+            for listener in self.on_slots_lost:
+                listener(lost)
 
     async def run_forever(self) -> None:
         """Renew each second until the run is retired."""
