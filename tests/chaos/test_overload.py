@@ -25,7 +25,7 @@ CLIENTS = 1_500
 TIMES = 3
 REFUSED_WITHIN_S = 0.3
 """The target is 0.1 s, on a machine that does nothing else."""
-OVERLOAD_S = 30 if tier("F") else 8
+OVERLOAD_S = 30 if tier("F") else 5
 
 
 @dataclass
@@ -114,12 +114,12 @@ async def test_three_times_the_capacity_is_served_as_far_as_it_goes_and_refused_
     crowd = Crowd(greenroom)
     await asyncio.gather(*(crowd.ask(Seen()) for _ in range(ACTORS)))
     faults.arm(f"before_commit_send=delay:{COMMIT_S}")
-    peak = await crowd.closed(3)
+    peak = await crowd.closed(2)
     first = await crowd.flood(TIMES * peak, OVERLOAD_S / 4)
     before = resident_bytes()
     rest = await crowd.flood(TIMES * peak, OVERLOAD_S * 3 / 4)
     grown = resident_bytes() - before
-    after = await crowd.closed(3)
+    after = await crowd.closed(2)
 
     assert rest.served / (OVERLOAD_S * 3 / 4) >= 0.8 * peak
     assert first.codes | rest.codes == {"OVERLOADED"}, "nobody waits for an answer that does not come"
