@@ -38,7 +38,7 @@ def test_to_be_created_again_changes_nothing_but_the_name(stage: Stage, alice: P
 
 
 def test_the_public_part_shows_no_wallet(alice: Person) -> None:
-    assert set(alice.ask("public_profile")) == {"userId", "username", "createdAt", "scores"}
+    assert set(alice.ask("public_profile")) == {"userId", "username", "createdAt", "scores", "level", "equipment"}
 
 
 def test_who_may_ask_and_order_what() -> None:
