@@ -10,9 +10,9 @@ import pytest_asyncio
 
 from actors.runtime import sweeper
 from actors.runtime.database import Row
+from tests.chaos.tiers import runs_in
 from tests.harness import Greenroom, Servers, counter, eventually
 from tests.harness.kinds import Add, SetAlarm, Total
-from tests.harness.tiers import tier
 from tests.integration.played import verified
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -82,7 +82,7 @@ async def test_a_herd_of_overdue_reminders_comes_once_each_and_spread_out(
     assert sum(places[: OVERDUE // 4]) > 2 * sum(places[-OVERDUE // 4 :])
 
 
-if tier("F"):
+if runs_in("F"):
 
     async def test_they_are_spread_over_no_longer_than_all_was_down(greenroom: Greenroom) -> None:
         keys = await with_alarms(greenroom, "short")
