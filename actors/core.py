@@ -5,7 +5,7 @@ import hmac
 import random
 import re
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -84,6 +84,10 @@ class Actor(BaseModel):
         """What a subscriber of the actor's topic is shown at first, and after a `reset`."""
         return None
 
+    def shown_to(self, caller: Caller) -> Any:
+        """The view as this caller may see it."""
+        return self.view()
+
     def reacts(self, events: "list[Event[Any]]", turn: "Turn") -> "Iterator[Effect]":
         """What follows in the same turn from events that the actor has just had, such as progress of a quest.
 
@@ -111,6 +115,10 @@ class Actor(BaseModel):
         """Whether the caller may listen to the topic of the actor with this key."""
         return True
 
+    def may_listen(self, key: str, caller: Caller) -> bool:
+        """The same, where it depends on the state. Who may no longer is named by a push (see Event.push)."""
+        return True
+
 
 A = TypeVar("A", bound=Actor)
 
@@ -130,8 +138,14 @@ class Turn:
     secret: bytes = b""
     key: str = ""
     """The key of the actor whose turn it is."""
+    version: int = 0
+    """How many events the actor had before."""
+    past: "list[Happened]" = field(default_factory=list)
+    """What a query recalls of the actor's journal, in order."""
     answer: Reply | None = None
     """The answer to what the command consulted; None when nothing was, or it came too late (see `consulted`)."""
+    earlier: tuple[Reply | None, ...] = ()
+    """The answers to what was consulted before it (see Consult.then)."""
     consulted: bool = False
     _random: random.Random | None = None
     _ids: int = 0
@@ -175,7 +189,11 @@ class Event(Shape, Generic[A]):
         raise TypeError(f"{type(self).__name__} does not say how it is applied")
 
     def push(self) -> Mapping[str, Any]:
-        """What changed, for subscribers of the actor's topic; an empty map keeps the event to itself."""
+        """What changed, for subscribers of the actor's topic; an empty map keeps the event to itself.
+
+        Two fields have a meaning for gateways. `departed`, a map by user, names who may not listen any more: they are
+        told this last push. `onlyFor` names the one user who is told the push at all.
+        """
         return {}
 
 
@@ -228,6 +246,24 @@ class Consult:
     of: Address
     command: "Command[Any] | Query[Any]"
     within_s: float = 0.5
+    then: "Consult | None" = None
+    """Asked next; its answer is the turn's `answer`, and the answers before it stand in `earlier`."""
+
+
+class Past(NamedTuple):
+    """What an answer needs of the actor's own journal: the newest `turns` turns before the event of the number
+    `before`, and those that begin with one of the events `also`."""
+
+    before: int
+    turns: int
+    also: tuple[int, ...] = ()
+
+
+class Happened(NamedTuple):
+    """An event out of the journal, and its number."""
+
+    number: int
+    event: "Event[Any]"
 
 
 class Command(Shape, Generic[A]):
@@ -266,6 +302,10 @@ class Query(Shape, Generic[A]):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         _name(cls)
+
+    def recalls(self, actor: A, turn: Turn) -> Past | None:
+        """What of the actor's own journal must be read before the answer; None when the state is enough."""
+        return None
 
     def answer(self, actor: A, turn: Turn) -> dict[str, Any] | list[Any]:
         raise TypeError(f"{type(self).__name__} does not say what it answers")
@@ -439,7 +479,9 @@ __all__ = [
     "Event",
     "Forget",
     "Gather",
+    "Happened",
     "Outcome",
+    "Past",
     "Query",
     "Record",
     "Rejected",

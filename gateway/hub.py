@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 
 from actors.catalog import Catalog
+from actors.core import Actor
 from actors.runtime.bus import Bus
 from actors.runtime.content import ContentStore
 from actors.runtime.router import Router
@@ -114,6 +115,23 @@ class Hub:
         for name in tuple(socket.listeners):
             self.unsubscribe(socket, name)
 
+    def _departed(self, listener: Listener) -> None:
+        """The user may not listen any more: say so, and push no more."""
+        socket = listener.socket
+        if socket.listeners.get(listener.name) is listener:
+            self.unsubscribe(socket, listener.name)
+            socket.refuse(None, Refusal("FORBIDDEN", "This topic is no longer open to you."), topic=listener.name)
+
+    async def _look_who_departed(self, topic: Topic) -> None:
+        """The pushes that name who departed were missed: ask for each user that listens."""
+        for user in {listener.socket.caller.user: listener.socket.caller for listener in topic.listeners}.values():
+            try:
+                await self._read(topic, None, user)
+            except Refusal as refusal:
+                for listener in tuple(topic.listeners):
+                    if refusal.status == 403 and listener.socket.caller.user == user.user:
+                        self._departed(listener)
+
     def _topic(self, name: str, caller: Caller) -> Topic:
         try:
             address = Address.parse(name)
@@ -129,6 +147,7 @@ class Hub:
 
     def _add(self, topic: Topic, listener: Listener) -> None:
         topic.listeners.add(listener)
+        topic.on_departed = self._departed
         self._topics[topic.address] = topic
         for part in topic.parts:
             self._by_part[part] = topic
@@ -188,7 +207,10 @@ class Hub:
                 async with self._catch_up_slots:
                     self._metrics.catch_ups.inc()
                     try:
-                        topic.caught_up(await self._read(topic, topic.after(), SYSTEM))
+                        states = await self._read(topic, topic.after(), SYSTEM)
+                        topic.caught_up(states)
+                        if topic.actor.may_listen is not Actor.may_listen and states[0].pushes is None:
+                            await self._look_who_departed(topic)
                     except Refusal as refusal:
                         application_log.warning("topic_not_read", topic=str(topic.address), code=refusal.code)
                 if topic.stale:

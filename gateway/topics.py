@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors.core import Actor
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from gateway.socket import FrameId, Socket
 
 VIEW_EVERY_S = 0.1
+DEPARTED, ONLY_FOR = "departed", "onlyFor"
+"""Fields of a push that say who may not listen any more, and who alone is told it (see actors.core.Event.push)."""
 
 
 class State(NamedTuple):
@@ -78,6 +81,8 @@ class Topic(ABC):
         self.listeners: set[Listener] = set()
         self.stale = False
         """Whether pushes may have been missed since its last one."""
+        self.on_departed: Callable[[Listener], None] = lambda listener: None
+        """Called when the user of a listener may not listen any more."""
 
     @abstractmethod
     def pushed(self, part: str, seq: int, data: Any, previous: int | None) -> None:
@@ -158,7 +163,8 @@ class TurnTopic(Topic):
         else:
             socket.send(frames.answer(id_, f"{kind}.resumed", topic=listener.name, seq=state.seq))
             for pushed in state.pushes:
-                socket.send(frames.push(listener.name, f"{kind}.update", pushed[0], pushed[-1]))
+                if _is_for(pushed[-1], socket):
+                    socket.send(frames.push(listener.name, f"{kind}.update", pushed[0], pushed[-1]))
         if self.seq is None:
             self.seq = state.seq
         listener.begin(state.seq)
@@ -166,8 +172,18 @@ class TurnTopic(Topic):
     def _tell(self, seq: int, data: Any) -> None:
         self.seq = seq
         push = Shared(frames.push("", f"{self.address.kind}.update", seq, data))
+        departed = data.get(DEPARTED, ())
         for listener in tuple(self.listeners):
-            listener.tell(seq, push)
+            is_new = listener.seq < seq
+            if _is_for(data, listener.socket):
+                listener.tell(seq, push)
+            if is_new and listener.socket.caller.user in departed:
+                self.on_departed(listener)
+
+
+def _is_for(data: dict[str, Any], socket: "Socket") -> bool:
+    """Whether the push may be told to this socket."""
+    return data.get(ONLY_FOR) in (None, socket.caller.user)
 
 
 class ViewTopic(Topic):

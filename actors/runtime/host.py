@@ -10,9 +10,10 @@ from weakref import WeakSet
 
 import structlog
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from actors.catalog import Catalog
-from actors.core import admit, answer
+from actors.core import Happened, Past, Query, Turn, admit, answer
 from actors.runtime.answers import Answers, refused
 from actors.runtime.cell import Cell, Delivery, Session
 from actors.runtime.checkpoints import checkpoint_statement
@@ -200,20 +201,45 @@ class Host:
             if cell.watchers is None:
                 cell.watchers = WeakSet()
             cell.watchers.add(delivery.session)
-        data = answer(query, cell.actor, self.turns.turn(cell, request))
-        self.answers.when_committed(cell, delivery, Reply(200, cell.version, data))
+        turn = self.turns.turn(cell, request)
+        past = query.recalls(cell.actor, turn)
+        if past is not None:
+            self.spawn(self._recall(cell, delivery, query, turn, past))
+            return
+        self.answers.when_committed(cell, delivery, Reply(200, cell.version, answer(query, cell.actor, turn)))
+
+    async def _recall(self, cell: Cell, delivery: Delivery, query: Query[Any], turn: Turn, past: Past) -> None:
+        """Answer a query that needs more of the actor's history than its state holds."""
+        kind = self.catalog.kind(cell.address.kind)
+        try:
+            for row in await self.journal.past(cell.address, past):
+                for number, (name, fields) in enumerate(from_json(row["events"]), row["version"]):
+                    turn.past.append(Happened(number, kind.events[name].model_validate(fields, strict=False)))
+            if not self.lives(cell) or cell.actor is None:
+                self.redeliver([delivery])
+                return
+            data = answer(query, cell.actor, turn)
+        except Refusal as refusal:
+            delivery.reply(refused(refusal))
+        except Exception:
+            self.failed(cell, delivery)
+        else:
+            self.answers.when_committed(cell, delivery, Reply(200, cell.version, data))
 
     def _subscribe(self, cell: Cell, delivery: Delivery) -> None:
         actor = cell.actor
         assert actor is not None  # noqa: S101 - awake
         if not actor.exists():
             raise Refusal(actor.unknown)
+        caller = delivery.request.caller
+        if not (caller.internal or actor.may_listen(cell.address.key, caller)):
+            raise Refusal("FORBIDDEN", "This topic is not open to you.")
         self.topics.interested(cell.address.kind)
         after = unpack(delivery.request.data).get("after")
         if actor.pushes == "turn" and after is not None and 0 <= cell.version - after <= Topics.REPLAY_EVENTS_MAX:
             self.spawn(self._replay(cell, delivery, after))
             return
-        data = {"seq": cell.version, "view": actor.view(), "pushes": None}
+        data = {"seq": cell.version, "view": actor.shown_to(caller), "pushes": None}
         self.answers.when_committed(cell, delivery, Reply(200, cell.version, data))
 
     async def _replay(self, cell: Cell, delivery: Delivery, after: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
+from actors.core import Past
 from actors.runtime.database import Database, Row
 from schemas.address import Address
 
@@ -103,6 +104,18 @@ SELECT kind, key, version, length, op, at, run, turn, events FROM journal
 WHERE kind = $1 AND key = $2 AND version > $3 ORDER BY version LIMIT $4
 """
 
+PAST = """
+SELECT version, length, events FROM (
+    SELECT version, length, events FROM journal
+    WHERE kind = $1 AND key = $2 AND version < $3 ORDER BY version DESC LIMIT $4
+) newest
+UNION ALL
+SELECT version, length, events FROM journal
+WHERE kind = $1 AND key = $2 AND version = ANY($5::bigint[]) AND version >= $3
+ORDER BY version
+"""
+"""The turns that begin before a version, the newest so many, and those after it that begin at the given versions."""
+
 _FIND_OPS = """
 SELECT j.kind, j.key, j.version, j.length, j.op, j.turn
 FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (kind, key, op)
@@ -176,6 +189,10 @@ class Journal:
     async def turns(self, address: Address, after: int = 0, rows_max: int = 1_000) -> list[Row]:
         """The actor's turns after a version, in order, with all columns."""
         return await self.database.fetch(_TURNS, address.kind, address.key, after, rows_max)
+
+    async def past(self, address: Address, past: Past) -> list[Row]:
+        """The turns that an answer recalls, in order."""
+        return await self.database.fetch(PAST, address.kind, address.key, past.before, past.turns, list(past.also))
 
     async def find_ops(
         self, wanted: Sequence[tuple[Address, str]]

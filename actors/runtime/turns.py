@@ -109,6 +109,7 @@ class Turns:
             seed=next(self._seeds),
             secret=self.secret,
             key=cell.address.key,
+            version=cell.version,
         )
 
     # -- commands -------------------------------------------------------------------------------------------------
@@ -162,23 +163,29 @@ class Turns:
             return
         cell.busy = True
         decision.turn.consulted = True
+        self._ask(decision, consult)
+
+    def _ask(self, decision: Decision, consult: Consult) -> None:
         asked = self.router.ask(
             consult.of,
             QUERY if isinstance(consult.command, Query) else COMMAND,
             consult.command.wire_name,
             pack_fields(consult.command),
             caller=SYSTEM,
-            op=f"{cell.address}/{decision.turn.op}",
+            op=f"{decision.cell.address}/{decision.turn.op}",
             timeout_s=min(consult.within_s, self.settings.consult_timeout_s),
         )
         asked.add_done_callback(functools.partial(self._consulted, decision, consult))
 
     def _consulted(self, decision: Decision, consult: Consult, answered: "asyncio.Future[Reply]") -> None:
         reply = answered.result()
-        if reply.status == 200:
-            decision.turn.answer = reply
-        else:
+        decision.turn.answer = reply if reply.status == 200 else None
+        if decision.turn.answer is None:
             self.metrics.unanswered_consults.labels(consult.of.kind).inc()
+        if consult.then is not None:
+            decision.turn.earlier += (decision.turn.answer,)
+            self._ask(decision, consult.then)
+            return
         # The time of the turn is when it is decided, not when the question went out.
         decision.turn.at = self.lease.now_ms()
         self._go_on(decision.cell, decision.delivery, functools.partial(self._decide, decision))
@@ -244,6 +251,8 @@ class Turns:
         }
         if turn.consulted:
             told["consulted"] = list(turn.answer) if turn.answer is not None else None
+            if turn.earlier:
+                told["earlier"] = [list(reply) if reply is not None else None for reply in turn.earlier]
         if decision.right not in ("internal", "owner", "anyone"):
             # What a role admits is an entry of the audit log, which is a view of such rows.
             told["role"] = decision.right
@@ -304,6 +313,7 @@ class Turns:
         late: list[Late] = []
         for tell in tells:
             turn.op, name, fields = tell
+            turn.version = cell.version + len(events)
             try:
                 command = kind.command(name).model_validate(fields, strict=False)
                 outcome = decide(command, actor, turn)

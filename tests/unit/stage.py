@@ -1,5 +1,6 @@
 """A stage for rules: actors in memory that decide, tell and consult each other, under a clock that the test moves."""
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from actors.core import (
     Address,
     Caller,
     Command,
+    Consult,
     Event,
     Forget,
     Gather,
+    Happened,
+    Past,
     Query,
     Record,
     Rejected,
@@ -83,9 +87,7 @@ class Stage:
             raise Rejected(actor.unknown)
         consult = command.consults(actor, turn)
         if consult is not None:
-            turn.consulted = True
-            if consult.of.kind not in self.silent:
-                turn.answer = self.ask(consult.of, consult.command)
+            self._consult(turn, consult)
         outcome = decide(command, actor, turn)
         self.journal.setdefault(to, []).extend(from_json(to_json([pack_event(event) for event in outcome.events])))
         reply = dict(outcome.reply)
@@ -102,6 +104,15 @@ class Stage:
                 self.records.append(effect)
         return reply
 
+    def _consult(self, turn: Turn, consult: Consult) -> None:
+        """The answers, as the host brings them: a refusal and silence are none."""
+        turn.consulted = True
+        reply = None if consult.of.kind in self.silent else self.ask(consult.of, consult.command)
+        turn.answer = reply if reply is not None and reply.status == 200 else None
+        if consult.then is not None:
+            turn.earlier += (turn.answer,)
+            self._consult(turn, consult.then)
+
     def ask(self, of: Address, message: Command[Any] | Query[Any], caller: Caller = SYSTEM) -> Reply:
         """The answer as a value, refusals too."""
         try:
@@ -112,7 +123,18 @@ class Stage:
             return Reply(refusal.status, 0, refusal.pack())
 
     def query(self, of: Address, query: Query[Any], caller: Caller = SYSTEM) -> Any:
-        return unpack(pack(answer(query, self.actor(of), self._turn(of, caller))))
+        turn = self._turn(of, caller)
+        past = query.recalls(self.actor(of), turn)
+        if past is not None:
+            turn.past = list(self._recalled(of, past))
+        return unpack(pack(answer(query, self.actor(of), turn)))
+
+    def _recalled(self, of: Address, past: Past) -> Iterator[Happened]:
+        """The events that the journal would bring. On the stage, each counts as a turn of its own."""
+        kind = catalog().kind(of.kind)
+        for number, (name, fields) in enumerate(self.journal.get(of, []), 1):
+            if past.before - past.turns <= number < past.before or (number >= past.before and number in past.also):
+                yield Happened(number, kind.events[name].model_validate(fields))
 
     def gather(self, gather: Gather, key: str, caller: Caller = SYSTEM, first: Any = None) -> Any:
         rounds = gather.gather(key, caller, self.content, first)
@@ -125,7 +147,8 @@ class Stage:
 
     def _turn(self, of: Address, caller: Caller) -> Turn:
         self._turns += 1
-        return Turn(caller, self.at, self.content, f"op{self._turns}", self._turns, b"secret", of.key)
+        version = len(self.journal.get(of, ()))
+        return Turn(caller, self.at, self.content, f"op{self._turns}", self._turns, b"secret", of.key, version)
 
     def replayed(self, address: Address) -> Actor:
         """A fresh actor that had the same events, out of their packed form."""
