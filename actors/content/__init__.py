@@ -23,7 +23,7 @@ from actors.content.fraud import (
 from actors.content.items import Item, faults_of_items
 from actors.content.part import Faults, Part
 from actors.content.quests import Objective, Quest, Requires, faults_of_quests
-from actors.content.resets import Reset
+from actors.content.resets import ResetTime
 from actors.content.scoring import (
     PLAYER,
     ActionType,
@@ -53,7 +53,7 @@ class Content(Part):
     effects: Annotated[dict[Key, Effect], Field(max_length=limits.CONTENT_ENTRIES_MAX)] = {}
     skills: Annotated[dict[Key, Skill], Field(max_length=limits.CONTENT_ENTRIES_MAX)] = {}
     items: Annotated[dict[Key, Item], Field(max_length=limits.CONTENT_ENTRIES_MAX)] = {}
-    resets: Annotated[dict[Key, Reset], Field(max_length=limits.RESETS_MAX)] = {}
+    resets: Annotated[dict[Key, ResetTime], Field(max_length=limits.RESETS_MAX)] = {}
     quests: Annotated[dict[Key, Quest], Field(max_length=limits.QUESTS_MAX)] = {}
     achievements: Annotated[dict[Key, Achievement], Field(max_length=limits.ACHIEVEMENTS_MAX)] = {}
     fraud: Fraud = Fraud()
@@ -103,6 +103,7 @@ def dangling(content: Content) -> Faults:
         *faults_of_actions(content),
         *faults_of_boards(content),
         *faults_of_fraud(content.fraud),
+        *faults_of_chat(content),
         *faults_of_character(content),
         *faults_of_items(content),
         *faults_of_quests(content),
@@ -116,6 +117,7 @@ __all__ = [
     "ActionType",
     "Board",
     "Burst",
+    "Chat",
     "Character",
     "Content",
     "Currency",
@@ -132,7 +134,7 @@ __all__ = [
     "Periodic",
     "Quest",
     "Requires",
-    "Reset",
+    "ResetTime",
     "Reward",
     "ScoreRate",
     "Shared",
