@@ -17,6 +17,7 @@ from scripts.chaos.faults import Struck
 from scripts.chaos.history import Attempt, History
 from scripts.chaos.measure import Measured, measure
 from scripts.chaos.session import judge
+from scripts.chaos.target import Target
 from scripts.chaos.workload import Workload, workload
 from scripts.connect import open_database
 from tests.acceptance.clients import API, Door
@@ -125,6 +126,21 @@ class Cluster:
             return len(shared) == hosts and all(host["slots"] >= 256 // hosts // 2 for host in shared)
 
         await eventually(is_even, SETTLED_WITHIN_S)
+
+    def gateway_pids(self) -> list[int]:
+        """The processes of the gateways."""
+        return [victim.pid for victim in Target(self.settings).gateways()]
+
+    async def whole(self) -> None:
+        """Wait until every node has its hosts and gateways, and all of them are ready."""
+
+        async def is_whole() -> bool:
+            report = await self.report()
+            serving = [node["id"] for node in report["nodes"] if node["state"] == "serving"]
+            shared = [host["node"] for host in report["hosts"] if host["pool"] == "shared" and host["slots"]]
+            return sorted(serving) == sorted(shared) and len(self.gateway_pids()) == len(serving)
+
+        await eventually(is_whole, SETTLED_WITHIN_S)
 
     async def slots_of(self, name: str) -> frozenset[str]:
         """What the hosts of a node own."""

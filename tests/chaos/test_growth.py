@@ -1,16 +1,20 @@
 """Nodes join and leave a running cluster under load: nothing acknowledged is lost, nothing is refused."""
 
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 import pytest_asyncio
 
 from scripts.chaos.measure import LATEST_S
 from tests.chaos.growth import Cluster, watchers
+from tests.chaos.played import right, struck
+from tests.chaos.tiers import by_tier, runs_in
 from tests.harness import eventually
-from tests.harness.tiers import tier
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.restarts, pytest.mark.slow]
 
@@ -20,25 +24,25 @@ STOPPED_WITHIN_S = 30.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cluster() -> AsyncIterator[Cluster]:
-    async with Cluster() as cluster:
-        yield cluster
+async def growing() -> AsyncIterator[Cluster]:
+    async with Cluster() as growing:
+        yield growing
 
 
 async def test_a_node_joins_serves_and_dies_and_no_acknowledged_command_is_lost(
-    cluster: Cluster, tmp_path: Path
+    growing: Cluster, tmp_path: Path
 ) -> None:
-    async with cluster.game(tmp_path) as game:
-        await cluster.nodes.join("second")
-        await cluster.even(2)
+    async with growing.game(tmp_path) as game:
+        await growing.nodes.join("second")
+        await growing.even(2)
         await game.goes_on(300)
         assert game.refused == []
-        second = await cluster.node("second")
+        second = await growing.node("second")
         assert second is not None
         assert len(second["hosts"]) == len(second["gateways"]) == 1
-        died = game.strikes("node", await cluster.slots_of("second"))
-        await cluster.nodes.kill("second")
-        await cluster.even(1)
+        died = game.strikes("node", await growing.slots_of("second"))
+        await growing.nodes.kill("second")
+        await growing.even(1)
         await game.goes_on(300)
     game.check()
     [cost] = game.seen.costs
@@ -46,49 +50,80 @@ async def test_a_node_joins_serves_and_dies_and_no_acknowledged_command_is_lost(
     assert (cost.all_s or 0.0) < LATEST_S * BUSY_MACHINE
 
 
-if tier("F"):
+if runs_in("F"):
 
     async def test_a_drained_node_is_left_by_everything_and_nothing_is_refused(
-        cluster: Cluster, tmp_path: Path
+        growing: Cluster, tmp_path: Path
     ) -> None:
-        await cluster.nodes.join("third")
-        await cluster.even(2)
-        async with cluster.game(tmp_path) as game, watchers(cluster.server, 12) as watching:
-            said = await cluster.tool("cluster", "drain", "third")
+        await growing.nodes.join("third")
+        await growing.even(2)
+        async with growing.game(tmp_path) as game, watchers(growing.server, 12) as watching:
+            said = await growing.tool("cluster", "drain", "third")
             assert "it can be taken down" in said
-            third = await cluster.node("third")
+            third = await growing.node("third")
             assert third is not None
             assert (third["state"], third["hosts"], third["gateways"]) == ("drained", [], [])
-            assert await cluster.slots_of("third") == frozenset()
+            assert await growing.slots_of("third") == frozenset()
             await game.goes_on(300)
             # The gateway of the node has told its clients when to come back.
             gone = [one for one in watching if one.code is not None]
             assert {one.code for one in gone} <= {1012}
             assert all(one.frames[-1]["type"] == "disconnect" for one in gone)
             assert all(0 < one.frames[-1]["data"]["reconnectAfterS"] < 30 for one in gone)
-            await cluster.tool("cluster", "undrain", "third")
-            await cluster.even(2)
-            await cluster.tool("cluster", "drain", "third")
-            await cluster.nodes.kill("third")
+            await growing.tool("cluster", "undrain", "third")
+            await growing.even(2)
+            await growing.tool("cluster", "drain", "third")
+            await growing.nodes.kill("third")
             await game.goes_on(300)
         game.check()
         assert game.refused == []
 
     async def test_everything_is_restarted_under_load_without_a_failed_command(
-        cluster: Cluster, tmp_path: Path
+        growing: Cluster, tmp_path: Path
     ) -> None:
         """RT-22."""
-        before = await cluster.report()
-        async with cluster.game(tmp_path) as game, watchers(cluster.server, 8) as watching:
+        before = await growing.report()
+        async with growing.game(tmp_path) as game, watchers(growing.server, 8) as watching:
             began = time.monotonic()
-            said = await cluster.tool("cluster", "restart")
+            said = await growing.tool("cluster", "restart")
             assert "processes were replaced" in said
             assert time.monotonic() - began < STOPPED_WITHIN_S * len(before["hosts"] + before["gateways"])
             await eventually(lambda: all(one.code is not None for one in watching))
             assert {one.code for one in watching} == {1012}
             assert all(one.frames[-1]["type"] == "disconnect" for one in watching)
             await game.goes_on(300)
-            after = await cluster.report()
+            after = await growing.report()
             assert {host["pid"] for host in before["hosts"]}.isdisjoint(host["pid"] for host in after["hosts"])
         game.check()
         assert game.refused == []
+
+    async def test_a_process_that_is_told_to_end_hands_its_actors_over_first(growing: Cluster, tmp_path: Path) -> None:
+        """RT-22, with SIGTERM as nodes send it when they stop."""
+        before = (await growing.report())["hosts"]
+        async with growing.game(tmp_path) as game, watchers(growing.server, 6) as watching:
+            pids = [host["pid"] for host in before if host["pool"] == "shared"] + growing.gateway_pids()
+            assert len(pids) >= 2
+            for pid in pids:
+                await growing.whole()
+                began = time.monotonic()
+                os.kill(pid, signal.SIGTERM)
+                await eventually(lambda pid=pid: not psutil.pid_exists(pid), STOPPED_WITHIN_S)
+                assert time.monotonic() - began < STOPPED_WITHIN_S
+                await game.goes_on()
+            await growing.whole()
+            assert {one.code for one in watching} == {1012}
+        game.check()
+        assert game.refused == []
+
+    async def test_hosts_of_several_nodes_die_and_what_they_had_is_answered_soon(growing: Cluster) -> None:
+        """RT-02, over links and watches between nodes."""
+        await growing.nodes.join("fourth")
+        await growing.even(2)
+        outcome = await struck(growing.server, "growth-hosts", by_tier(20.0, 60.0, 300.0), "host")
+        right(outcome)
+        [hosts] = outcome.kinds
+        assert hosts.affected
+        assert hosts.in_time >= 0.9
+        assert (hosts.worst("all_s") or 0.0) < LATEST_S * BUSY_MACHINE
+        await growing.nodes.kill("fourth")
+        await growing.even(1)
