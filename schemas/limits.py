@@ -74,6 +74,14 @@ UNIQUES_AT_ONCE_MAX = 100
 """Unique items that come in one turn."""
 ITEM_MARKS_MAX = 8
 """Hands that a unique item remembers: who made it, and the newest; the journal knows them all."""
+STATIONS_MAX = 50
+INGREDIENTS_MAX = 16
+CRAFTING_QUEUE_MAX = 20
+"""Pieces of work that one player has under way and in line."""
+UNIQUE_OUTPUTS_MAX = 5
+"""Of one unique item in one recipe."""
+CONTENT_PAGE_MAX = 100
+"""Items or recipes in one answer."""
 ITEMS_WAITING_MAX = 200
 """Lots that wait for room in a full bag; more are refused, and wait with their sender."""
 GUILDS_MAX = 100_000
@@ -119,3 +127,18 @@ MENTIONS_MAX = 20
 FILTERED_WORDS_MAX = 1_000
 SILENCED_MAX = 1_000
 """Players that are silenced in one channel at a time."""
+TRADE_STACKS_MAX = 20
+"""Kinds of items, and unique items, that one side of a trade puts up."""
+CHAT_CASES_MAX = 2_000
+"""Reported messages on the moderators' desk; closed cases give way first, then the oldest."""
+REPORTERS_MAX = 20
+"""Players whose reasons one case keeps."""
+FRIENDS_MAX = 200
+"""Friends and requests that wait for an answer, together."""
+FRIEND_REQUESTS_MAX = 100
+"""Requests of others that wait for this player's answer."""
+BLOCKED_MAX = 200
+MUTED_MAX = 200
+TEMPLATES_MAX = 500
+LANGUAGES_MAX = 50
+NOTICE_KINDS_MAX = 50

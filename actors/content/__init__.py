@@ -1,5 +1,6 @@
 """What designers write, checked as a whole: one version of it is a `Content`."""
 
+from bisect import bisect_right
 from functools import cached_property
 from typing import Annotated, Self
 
@@ -9,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from actors.content.achievements import Achievement, Tier, faults_of_achievements
 from actors.content.character import Character, Effect, Skill, faults_of_character
 from actors.content.chat import Chat, faults_of_chat
+from actors.content.crafting import Recipe, Station, faults_of_crafting
 from actors.content.fraud import (
     Burst,
     Fraud,
@@ -20,6 +22,7 @@ from actors.content.fraud import (
     TooFast,
     faults_of_fraud,
 )
+from actors.content.guilds import Guilds, faults_of_guilds
 from actors.content.items import Item, faults_of_items
 from actors.content.part import Faults, Part
 from actors.content.quests import Objective, Quest, Requires, faults_of_quests
@@ -53,16 +56,28 @@ class Content(Part):
     effects: Annotated[dict[Key, Effect], Field(max_length=limits.CONTENT_ENTRIES_MAX)] = {}
     skills: Annotated[dict[Key, Skill], Field(max_length=limits.CONTENT_ENTRIES_MAX)] = {}
     items: Annotated[dict[Key, Item], Field(max_length=limits.CONTENT_ENTRIES_MAX)] = {}
+    stations: Annotated[dict[Key, Station], Field(max_length=limits.STATIONS_MAX)] = {}
+    recipes: Annotated[dict[Key, Recipe], Field(max_length=limits.CONTENT_ENTRIES_MAX)] = {}
     resets: Annotated[dict[Key, ResetTime], Field(max_length=limits.RESETS_MAX)] = {}
     quests: Annotated[dict[Key, Quest], Field(max_length=limits.QUESTS_MAX)] = {}
     achievements: Annotated[dict[Key, Achievement], Field(max_length=limits.ACHIEVEMENTS_MAX)] = {}
     fraud: Fraud = Fraud()
+    guilds: Guilds = Guilds()
     chat: Chat = Chat()
     limits: Limits = Limits()  # last: from here on the name means this field
 
     def followers(self, board: str) -> list[str]:
         """The boards on which a score event of this board counts too, in order of name."""
         return self._followers.get(board, [])
+
+    def names_after(self, section: str, name: str | None) -> list[str]:
+        """The names of a section's entries in order, those after this one."""
+        names = self._names[section]
+        return names if name is None else names[bisect_right(names, name) :]
+
+    @cached_property
+    def _names(self) -> dict[str, list[str]]:
+        return {"items": sorted(self.items), "recipes": sorted(self.recipes)}
 
     @cached_property
     def _followers(self) -> dict[str, list[str]]:
@@ -106,8 +121,10 @@ def dangling(content: Content) -> Faults:
         *faults_of_chat(content),
         *faults_of_character(content),
         *faults_of_items(content),
+        *faults_of_crafting(content),
         *faults_of_quests(content),
         *faults_of_achievements(content),
+        *faults_of_guilds(content),
     ]
 
 
@@ -117,14 +134,15 @@ __all__ = [
     "ActionType",
     "Board",
     "Burst",
-    "Chat",
     "Character",
+    "Chat",
     "Content",
     "Currency",
     "Effect",
     "Family",
     "Fraud",
     "FraudRule",
+    "Guilds",
     "Identical",
     "Item",
     "Limits",
@@ -133,12 +151,14 @@ __all__ = [
     "PerMinute",
     "Periodic",
     "Quest",
+    "Recipe",
     "Requires",
     "ResetTime",
     "Reward",
     "ScoreRate",
     "Shared",
     "Skill",
+    "Station",
     "Tier",
     "TooFast",
     "Trigger",

@@ -35,7 +35,7 @@ class Condition:
 
     def __init__(self, player: Player, content: Content, at: int) -> None:
         self._content = content
-        self._stored = player.effects
+        self._stored = player
         self._level = player.level
         self._worn = [worn.item for worn in player.worn.values()]
         self.effects = dict(player.effects)
@@ -128,15 +128,18 @@ class Condition:
         self._gauges = {}
 
     def changes(self) -> Iterator[Effect]:
-        """What commits the condition as it is now; at most once in a turn."""
+        """What commits the condition as it is now, if it is another than the stored one; at most once in a turn."""
         most = self.most()
-        gauges = {n: [g.value, g.at] for n, g in sorted(self._gauges.items()) if g.value < most[n]}
-        yield ConditionChanged(gauges=gauges, effects=dict(self.effects), at=self.at)
-        if self.effects != self._stored:
+        gauges = {n: g for n, g in sorted(self._gauges.items()) if g.value < most[n]}
+        if gauges == self._stored.gauges and self.effects == self._stored.effects:
+            return
+        packed = {name: [gauge.value, gauge.at] for name, gauge in gauges.items()}
+        yield ConditionChanged(gauges=packed, effects=dict(self.effects), at=self.at)
+        if self.effects != self._stored.effects:
             if self.effects:
                 until = min(self.effects.values())
                 yield Remind(REMINDER, until, EndEffects(until=until))
-            elif self._stored:
+            else:
                 yield Forget(REMINDER)
 
 

@@ -33,23 +33,37 @@ def stack_of(player: Player, stack_id: str) -> Stack:
     return stack
 
 
+def free_slots(player: Player, turn: Turn) -> Iterator[int]:
+    """The slots of the bag in which nothing lies, the first one first."""
+    taken = {stack.slot for stack in player.bag.values()}
+    return (slot for slot in range(turn.content.character.bag_slots) if slot not in taken)
+
+
+def free_slot(player: Player, turn: Turn) -> int:
+    """The first slot of the bag in which nothing lies; refused as `bag_full` when there is none."""
+    slot = next(free_slots(player, turn), None)
+    if slot is None:
+        raise Rejected("bag_full", "There is no room in the bag.")
+    return slot
+
+
 class Packing:
     """Where what comes will lie: on stacks that have room, then in free slots; the rest waits."""
 
     def __init__(self, player: Player, turn: Turn) -> None:
         self._player = player
         self._turn = turn
-        self._free = self._free_slots()
+        self._free = free_slots(player, turn)
         self.placed: list[Placed] = []
         self.waiting: list[Lot] = []
 
-    def _free_slots(self) -> Iterator[int]:
-        taken = {stack.slot for stack in self._player.bag.values()}
-        return (slot for slot in range(self._turn.content.character.bag_slots) if slot not in taken)
-
     def put(self, name: str, quantity: int) -> None:
-        """So many of what stacks."""
-        size = item_of(self._turn, name).stack
+        """So many of what stacks. Of what is no longer part of the game, all waits."""
+        item = self._turn.content.items.get(name)
+        if item is None:
+            self._wait(name, quantity)
+            return
+        size = item.stack
         for stack_id, stack in stacks_of(self._player, name):
             room = min(quantity, size - stack.quantity)
             if room > 0 and not stack.unique:
@@ -93,41 +107,47 @@ def received(
     items: Mapping[str, int] | None = None,
     lots: Iterable[Lot] = (),
     by: str = "",
+    *,
+    owed: bool = False,
 ) -> "ItemsReceived":
     """All of it comes, and waits where the bag is full; at most one such event in a turn, for it plans the slots.
 
     `items` are made anew, `lots` are unique items that come from somebody else. Refused when an item is unknown, and as
-    `bag_full` when too much waits already.
+    `bag_full` when too much waits already; what is `owed` waits all the same.
     """
     mark = Mark(how=reason, by=by, at=turn.at, content=turn.content.version)
     packing = Packing(player, turn)
     given = dict(sorted((items or {}).items()))
     moved = list(lots)
-    uniques = sum(count for name, count in given.items() if item_of(turn, name).unique)
+    known = turn.content.items
+    strange = [name for name in (*given, *(lot.item for lot in moved)) if name not in known]
+    if strange and not owed:
+        raise Rejected("item_unknown", f"There is no item {strange[0]!r}.")
+    uniques = sum(count for name, count in given.items() if name in known and known[name].unique)
     if uniques + len(moved) > limits.UNIQUES_AT_ONCE_MAX:
         raise Rejected("items_too_many", f"No more than {limits.UNIQUES_AT_ONCE_MAX} unique items come at once.")
     for name, count in given.items():
-        if not item_of(turn, name).unique:
+        if name not in known or not known[name].unique:
             packing.put(name, count)
             continue
         for _ in range(count):
             packing.put_unique(Lot(id=turn.new_id(), item=name, quantity=1, history=[mark]))
-    for lot in _strangers(player, turn, moved):
+    for lot in _strangers(player, moved):
         # The first hand stays; of the others the newest do.
         history = [lot.history[0], *lot.history[1:][2 - limits.ITEM_MARKS_MAX :], mark]
         packing.put_unique(Lot(id=lot.id, item=lot.item, quantity=1, history=history))
         given[lot.item] = given.get(lot.item, 0) + 1
     more = sum(lot.id not in player.waiting for lot in packing.waiting)
-    if more and len(player.waiting) + more > limits.ITEMS_WAITING_MAX:
+    if more and not owed and len(player.waiting) + more > limits.ITEMS_WAITING_MAX:
         raise Rejected("bag_full", "The bag is full, and too much waits for room in it.")
     return ItemsReceived(items=given, placed=packing.placed, waiting=packing.waiting, reason=reason, by=by, at=turn.at)
 
 
-def _strangers(player: Player, turn: Turn, lots: list[Lot]) -> list[Lot]:
-    """The lots, if each is one known unique item that is not here yet."""
+def _strangers(player: Player, lots: list[Lot]) -> list[Lot]:
+    """The lots, if each is one unique item that is not here yet."""
     here = {*player.bag, *player.waiting, *(worn.id for worn in player.worn.values())}
     for lot in lots:
-        if not item_of(turn, lot.item).unique or not lot.history or lot.quantity != 1:
+        if not lot.history or lot.quantity != 1:
             raise Rejected("item_not_unique", "Only unique items move as lots.")
         if lot.id in here:
             raise Rejected("item_here_already", "This very item is here already.")

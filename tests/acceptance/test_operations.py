@@ -85,7 +85,7 @@ async def test_gs_02_a_player_sees_its_whole_sheet_and_others_the_public_part(
     assert {"userId", "username", "createdAt", "scores", "wallet", "inbox"} <= set(own)
     assert own["wallet"] == {"gold": 100}
     public = (await door.get(f"{API}/players/{alice.id}", as_=bob)).body
-    assert set(public) == {"userId", "username", "createdAt", "scores"}
+    assert set(public) == {"userId", "username", "createdAt", "scores", "level", "equipment"}
     assert {name: own[name] for name in public} == public
     assert (await door.get(f"{API}/actors/player/{alice.id}/profile", as_=bob)).status == 403
 

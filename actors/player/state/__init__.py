@@ -6,7 +6,9 @@ from typing import Any
 from actors.core import Actor, Effect, Event, Turn
 from actors.player.state.achievements import Feat
 from actors.player.state.character import Gauge
+from actors.player.state.crafting import Job
 from actors.player.state.facet import Facet
+from actors.player.state.guild import Invited, Membership
 from actors.player.state.inbox import Message
 from actors.player.state.items import Lot, Mark, Placed, Stack, Worn
 from actors.player.state.quests import Errand, Fulfilled
@@ -71,11 +73,17 @@ class Player(Actor):
     """By equipment slot."""
     waiting: dict[str, Lot] = {}
     """What the bag had no room for, by id; oldest first."""
+    jobs: dict[str, Job] = {}
+    """Work under way and in line, by id, in the order in which it was begun."""
 
     quests: dict[str, Errand] = {}
     """What the player is on."""
     quests_done: dict[str, Fulfilled] = {}
     achievements: dict[str, Feat] = {}
+
+    guild: Membership | None = None
+    guild_invitations: dict[str, Invited] = {}
+    """By guild, oldest first."""
 
     def exists(self) -> bool:
         return bool(self.id)
@@ -91,6 +99,7 @@ class Player(Actor):
             "level": self.level,
             "experience": self.experience,
             "equipment": {slot: worn.shown() for slot, worn in self.worn.items()},
+            "guild": self.guild.shown() if self.guild else None,
             "inbox": {"unread": sum(not message.read for message in self.inbox)},
         }
 
@@ -114,8 +123,11 @@ __all__ = [
     "Fulfilled",
     "Gauge",
     "Held",
+    "Invited",
+    "Job",
     "Lot",
     "Mark",
+    "Membership",
     "Message",
     "Placed",
     "Player",
