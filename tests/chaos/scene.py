@@ -108,6 +108,11 @@ class Load:
     def answered(self) -> int:
         return sum(request.done for request in self.history.requests)
 
+    async def goes_on(self, rounds: int) -> None:
+        """Wait until the clients have got so many more answers, each on average."""
+        enough = self.answered + rounds * len(self.clients)
+        await eventually(lambda: self.answered > enough, 60)
+
     async def verdict(self) -> Report:
         """Let what is under way arrive, and have everything verified, this history included."""
         await delivered(self.greenroom)
