@@ -1,5 +1,6 @@
 """Nodes join and leave a running cluster under load: nothing acknowledged is lost, nothing is refused."""
 
+import functools
 import os
 import signal
 import time
@@ -27,6 +28,10 @@ STOPPED_WITHIN_S = 30.0
 async def growing() -> AsyncIterator[Cluster]:
     async with Cluster() as growing:
         yield growing
+
+
+def has_ended(pid: int) -> bool:
+    return not psutil.pid_exists(pid)
 
 
 async def test_a_node_joins_serves_and_dies_and_no_acknowledged_command_is_lost(
@@ -107,7 +112,7 @@ if runs_in("F"):
                 await growing.whole()
                 began = time.monotonic()
                 os.kill(pid, signal.SIGTERM)
-                await eventually(lambda pid=pid: not psutil.pid_exists(pid), STOPPED_WITHIN_S)
+                await eventually(functools.partial(has_ended, pid), STOPPED_WITHIN_S)
                 assert time.monotonic() - began < STOPPED_WITHIN_S
                 await game.goes_on()
             await growing.whole()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.acceptance.clients import API, Door, Wire
+from tests.acceptance.clients import API, Wire
 from tests.acceptance.pinned import Pinned, pinned_everywhere
 from tests.chaos.growth import Cluster
 from tests.chaos.tiers import runs_in
@@ -73,12 +73,11 @@ if runs_in("F"):
             assert (await wires[-1].ask("auth", auth=player.bearer))["type"] == "welcome"
             await wires[-1].subscribe("player:me")
         others = await pinned_everywhere(doors[0].server, 2)
-        plays: list[Door] = [*others]
-        for door in plays:
+        for door in others:
             await door.play(player)
             told = [await wire.until(lambda frame: "score" in (frame.get("data") or {}), 10) for wire in wires]
             assert told[0] == told[1]
         for wire in wires:
             await wire.socket.close()
-        for other in others:
-            await other.session.close()
+        for door in others:
+            await door.session.close()
