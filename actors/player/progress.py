@@ -58,47 +58,56 @@ class Advance:
             listening = listeners.get(event.wire_name)
             if listening is None:
                 continue
-            touched: set[str] = set()
+            reached: set[str] = set()
             due: set[str] = set()
             for rule in listening.rules(event):
                 worth = rule.worth(event)
-                if worth:
-                    self._count_for_quests(rule, worth, touched)
+                if worth and rule.quests:
+                    self._count_for_quests(rule, worth, reached)
+                if worth and rule.achievements:
                     self._count_for_achievements(rule, worth, due)
-            heard += self._completions(touched)
+            heard += self._completions(reached)
             heard += self._unlocks(due)
         yield from self._effects()
 
-    def _count_for_quests(self, rule: Rule, worth: int, touched: set[str]) -> None:
-        for name in self.ongoing & rule.quests.keys():
-            touched.add(name)
+    def _count_for_quests(self, rule: Rule, worth: int, reached: set[str]) -> None:
+        listening, ongoing = rule.quests, self.ongoing
+        for name in ongoing if len(ongoing) < len(listening) else listening:
+            if name not in ongoing or name not in listening:
+                continue
             before = self.player.quests[name].progress
-            after = self.progress.get(name, {})
-            for objective, target in rule.quests[name]:
-                known = after.get(objective, before.get(objective, 0))
+            after = self.progress.get(name)
+            for objective, target in listening[name]:
+                known = before.get(objective, 0) if after is None else after.get(objective, before.get(objective, 0))
                 now = min(target, max(known, worth) if rule.highest else known + worth)
                 if now > known:
+                    after = self.progress.setdefault(name, {})
                     after[objective] = now
-                    self.progress[name] = after
+                if now >= target:
+                    reached.add(name)
 
     def _count_for_achievements(self, rule: Rule, worth: int, due: set[str]) -> None:
         feats, held, highest = self.feats, self.player.achievements, rule.highest
         full = len(held) + len(feats) >= limits.ACHIEVEMENTS_MAX
         for name, targets in rule.achievements:
             feat = held.get(name, _NOTHING)
-            known = feats.get(name, feat.progress)
             have = len(feat.unlocked)
-            if have >= len(targets) or (full and name not in held):
+            if have >= len(targets) or (full and feat is _NOTHING):
                 continue
-            now = min(targets[-1], max(known, worth) if highest else known + worth)
+            known = feats[name] if name in feats else feat.progress
+            now = worth if highest else known + worth
             if now > known:
-                feats[name] = now
+                last = targets[-1]
+                if known < last:
+                    feats[name] = now if now < last else last
+            else:
+                now = known
             if now >= targets[have]:
                 due.add(name)
 
-    def _completions(self, touched: set[str]) -> list[QuestCompleted]:
+    def _completions(self, reached: set[str]) -> list[QuestCompleted]:
         found = []
-        for name in sorted(touched):
+        for name in sorted(reached):
             quest = self.turn.content.quests[name]
             if not quests.met(quest, {**self.player.quests[name].progress, **self.progress.get(name, {})}):
                 continue
