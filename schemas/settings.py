@@ -79,8 +79,8 @@ class Settings(BaseSettings):
     fraud_fail_closed: bool = Field(False, description="refuse an action when its fraud detector does not answer")
 
     # Processes
-    hosts: int = Field(2, ge=1, le=1_000, description="processes of the shared pool in which actors live")
-    gateways: int = Field(2, ge=1, le=1_000, description="processes that clients connect to")
+    hosts: int = Field(2, ge=1, le=1_000, description="processes on each node in which actors live")
+    gateways: int = Field(2, ge=1, le=1_000, description="processes on each node that clients connect to")
     link: LinkKind = Field("direct", description="how commands travel: direct (sockets) or ray (actor calls)")
     placement: dict[str, Placement] = Field(
         default_factory=dict, description='kinds placed otherwise than by default, as JSON: {"guild": "dedicated"}'
