@@ -24,6 +24,7 @@ from actors.content.fraud import (
 )
 from actors.content.guilds import Guilds, faults_of_guilds
 from actors.content.items import Item, faults_of_items
+from actors.content.notifications import Notifications, faults_of_notifications
 from actors.content.part import Faults, Part
 from actors.content.quests import Objective, Quest, Requires, faults_of_quests
 from actors.content.resets import ResetTime
@@ -64,6 +65,7 @@ class Content(Part):
     fraud: Fraud = Fraud()
     guilds: Guilds = Guilds()
     chat: Chat = Chat()
+    notifications: Notifications = Notifications()
     limits: Limits = Limits()  # last: from here on the name means this field
 
     def followers(self, board: str) -> list[str]:
@@ -119,6 +121,7 @@ def dangling(content: Content) -> Faults:
         *faults_of_boards(content),
         *faults_of_fraud(content.fraud),
         *faults_of_chat(content),
+        *faults_of_notifications(content),
         *faults_of_character(content),
         *faults_of_items(content),
         *faults_of_crafting(content),
@@ -147,6 +150,7 @@ __all__ = [
     "Item",
     "Limits",
     "Objective",
+    "Notifications",
     "Part",
     "PerMinute",
     "Periodic",

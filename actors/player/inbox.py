@@ -6,55 +6,51 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from actors.core import Command, Effects, Event, Query, Rejected, Turn
-from actors.periods import DAY_MS
+from actors.player.notices import notice, notice_settings
 from actors.player.state import Message, Player
 from schemas import limits
 from schemas.shape import Integer, Key, Text
-
-LIVES_DAYS = 30
 
 Id = Annotated[str, Field(min_length=1, max_length=64)]
 Details = Annotated[dict[Key, Text | Integer | bool], Field(max_length=limits.ATTRIBUTES_MAX)]
 
 
 class Notify(Command[Player]):
-    """Puts a message into the inbox. `template` names its text, `data` fills it in."""
+    """Puts a message into the inbox, if it is wanted there. `template` names its text, `data` fills it in."""
 
     template: Key
     data: Details = {}
-    lives_days: Annotated[int, Field(ge=1, le=365)] = LIVES_DAYS
+    lives_days: Annotated[int, Field(ge=1, le=365)] | None = None
+    """None: as long as the content says."""
+    sender: Key | None = None
+    """The player whose doing it is; nothing comes from one that was blocked or muted."""
+    about: Key | None = None
+    """What it is about, such as a channel: it is read when that was (see ReadAbout)."""
 
     def decide(self, player: Player, turn: Turn) -> Effects:
-        message_id = turn.new_id()
-        yield Notified(
-            id=message_id,
-            template=self.template,
-            data=self.data,
-            at=turn.at,
-            expires_at=turn.at + self.lives_days * DAY_MS,
-        )
-        return {"id": message_id}
-
-
-class Notified(Event[Player]):
-    """A message came. In a full inbox it takes the place of the oldest one, read ones first."""
-
-    id: str
-    template: str
-    data: dict[str, str | int | bool]
-    at: int
-    expires_at: int
-
-    def apply(self, player: Player) -> None:
-        player.inbox = [message for message in player.inbox if message.expires_at > self.at]
-        if len(player.inbox) >= limits.INBOX_MAX:
-            player.inbox.remove(next((message for message in player.inbox if message.read), player.inbox[0]))
-        player.inbox.append(
-            Message(id=self.id, template=self.template, data=self.data, at=self.at, expires_at=self.expires_at)
+        return (
+            yield from notice(
+                player,
+                turn,
+                self.template,
+                dict(self.data),
+                sender=self.sender,
+                about=self.about or "",
+                lives_days=self.lives_days,
+            )
         )
 
-    def push(self) -> Mapping[str, Any]:
-        return {"notifications": [{"id": self.id, "template": self.template, "data": self.data}]}
+
+class ReadAbout(Command[Player]):
+    """What the messages are about was seen elsewhere."""
+
+    about: Key
+
+    def decide(self, player: Player, turn: Turn) -> Effects:
+        unread = [message.id for message in player.inbox if message.about == self.about and not message.read]
+        if unread:
+            yield MessagesRead(ids=unread)
+        return {"read": len(unread)}
 
 
 def _known(player: Player, wanted: list[str], turn: Turn) -> list[Message]:
@@ -132,5 +128,12 @@ class Inbox(Query[Player]):
         wanted = [message for message in present if not (self.unread and message.read)]
         return {
             "unread": sum(not message.read for message in present),
-            "messages": [message.shown() for message in wanted[: self.limit]],
+            "messages": [_worded(message, player, turn) for message in wanted[: self.limit]],
         }
+
+
+def _worded(message: Message, player: Player, turn: Turn) -> dict[str, Any]:
+    """The message with its words, in the player's language as it is now."""
+    language = notice_settings(player).language
+    title, body = turn.content.notifications.rendered(message.template, language, message.data)
+    return {**message.shown(), "title": title, "body": body}

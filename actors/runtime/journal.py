@@ -78,6 +78,11 @@ RECORDS: dict[str, str] = {
         FROM jsonb_populate_recordset(NULL::incident, $1::jsonb)
         ON CONFLICT (id) DO NOTHING
     """,
+    "notice": """
+        INSERT INTO notice (id, user_id, way, title, body, at)
+        SELECT id, user_id, way, title, body, at FROM jsonb_populate_recordset(NULL::notice, $1::jsonb)
+        ON CONFLICT (id) DO NOTHING
+    """,
 }
 """The read models that rules may write through a Record effect: the statement for a JSON list of rows."""
 

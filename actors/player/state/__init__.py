@@ -9,7 +9,8 @@ from actors.player.state.character import Gauge
 from actors.player.state.crafting import Job
 from actors.player.state.facet import Facet
 from actors.player.state.guild import Invited, Membership
-from actors.player.state.inbox import Message
+from actors.player.state.friends import Tie
+from actors.player.state.inbox import Message, NoticeSettings
 from actors.player.state.items import Lot, Mark, Placed, Stack, Worn
 from actors.player.state.quests import Errand, Fulfilled
 from actors.player.state.score import Held, Tally, Used
@@ -56,6 +57,16 @@ class Player(Actor):
     wallet: dict[str, int] = {}
     ledger: list[Entry] = []
     inbox: list[Message] = []
+    notices: NoticeSettings | None = None
+    """None: as usual."""
+
+    ties: dict[str, Tie] = {}
+    """By the other player."""
+    wishes: int = 0
+    """How often this player changed what it wants of others."""
+    blocked: dict[str, int] = {}
+    """Since when, by the other player."""
+    muted: dict[str, int] = {}
 
     level: int = 1
     experience: int = 0
@@ -129,11 +140,13 @@ __all__ = [
     "Mark",
     "Membership",
     "Message",
+    "NoticeSettings",
     "Placed",
     "Player",
     "Reaction",
     "Stack",
     "Tally",
+    "Tie",
     "Used",
     "Worn",
     "reaction",

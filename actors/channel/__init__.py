@@ -1,0 +1,1 @@
+"""A channel: who is in it, what was said, and what moderators do about it."""
