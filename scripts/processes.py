@@ -28,7 +28,7 @@ from actors.runtime.journal import Journal
 from actors.runtime.lastturn import LastTurn
 from actors.runtime.lease import Lease
 from actors.runtime.links import DirectLink, LinkServer, LocalLink, RayLink, RaySessions
-from actors.runtime.metrics import HostMetrics
+from actors.runtime.metrics import HostMetrics, SlotSeconds
 from actors.runtime.placement import Placement
 from actors.runtime.router import Link, Router
 from actors.runtime.sweeper import Sweeper
@@ -230,6 +230,7 @@ class HostProcess(Runner):
             metrics=self.metrics,
             mark_turn=last_turn.mark,
         )
+        self.metrics.registry.register(SlotSeconds(self.host.spent_s))
         self._rays = RaySessions(self.host)
         parts.local = (lease.run, self.host)
         topics.open()

@@ -1,6 +1,12 @@
 """What a host counts, for Prometheus; each process has one registry."""
 
+from collections.abc import Iterator, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from actors.runtime.placement import Placement
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -59,3 +65,23 @@ class HostMetrics:
     def render(self) -> bytes:
         """The exposition text."""
         return generate_latest(self.registry)
+
+
+class SlotSeconds(Collector):
+    """How long turns and questions took, by shared slot; those of dedicated actors by their kind."""
+
+    def __init__(self, spent_s: Mapping[str, float]) -> None:
+        self._spent_s = spent_s
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Read when somebody asks: counting must cost a turn next to nothing."""
+        told = CounterMetricFamily(
+            "greenroom_slot_seconds", "Time spent in turns and questions, by slot", labels=["slot"]
+        )
+        seconds: dict[str, float] = {}
+        for slot, spent_s in self._spent_s.items():
+            label = slot.partition(":")[0] if Placement.is_dedicated(slot) else slot
+            seconds[label] = seconds.get(label, 0.0) + spent_s
+        for label, spent_s in seconds.items():
+            told.add_metric([label], spent_s)
+        yield told

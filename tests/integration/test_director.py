@@ -257,6 +257,8 @@ async def test_busy_actors_of_one_host_are_spread_over_all(greenroom: Greenroom)
 
         await eventually(is_spread, 60)
         await load.more()
+        for slot in list(slots)[:20]:
+            assert greenroom.metric("greenroom_slot_seconds_total", slot=slot) > 0
     await load.check()
 
 
