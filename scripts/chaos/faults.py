@@ -110,6 +110,20 @@ async def _kill_director(around: Surroundings) -> None:
     _kill(around, "director", around.target.server("driver"))
 
 
+async def _kill_head(around: Surroundings) -> None:
+    await _kill_part_of_ray(around, "head", "gcs_server")
+
+
+async def _kill_raylet(around: Surroundings) -> None:
+    await _kill_part_of_ray(around, "raylet", "raylet")
+
+
+async def _kill_part_of_ray(around: Surroundings, kind: str, program: str) -> None:
+    ray = around.target.server("ray")
+    parts = family(ray) if ray is not None else []
+    _kill(around, kind, next((part for part in parts if part.name == program), None))
+
+
 async def _kill_postgres(around: Surroundings) -> None:
     _kill(around, "postgres", around.target.server("postgres"))
 
@@ -181,6 +195,8 @@ FAULTS: dict[str, Fault] = {
         Fault("host", "kill -9 of a host process", 3.0, _kill_host),
         Fault("gateway", "kill -9 of a gateway process", 10.0, _kill_gateway),
         Fault("director", "kill -9 of the director's process", 45.0, _kill_director),
+        Fault("head", "kill -9 of the embedded Ray's head", 60.0, _kill_head),
+        Fault("raylet", "kill -9 of the embedded Ray's raylet", 60.0, _kill_raylet),
         Fault("host-pause", f"SIGSTOP of a host for {HOST_PAUSE_S:g} s", 25.0, _pause_host),
         Fault("postgres", "kill -9 of the embedded Postgres", 20.0, _kill_postgres),
         Fault("postgres-stop", "immediate stop of the embedded Postgres", 20.0, _stop_postgres),

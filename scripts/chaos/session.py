@@ -29,7 +29,7 @@ PLAYERS = 48
 RATE_PER_S = 400.0
 HEALED_WITHIN_S = 90.0
 DELIVERED_WITHIN_S = 60.0
-KILLS = frozenset({"host", "gateway", "director", "postgres", "postgres-stop", "redis"})
+KILLS = frozenset({"host", "gateway", "director", "head", "raylet", "postgres", "postgres-stop", "redis"})
 _LEFT = "SELECT count(*) FROM outbox WHERE attempts = 0 AND due < now() + interval '2.5 seconds'"
 """A fresh message is due three seconds later; what is older has not been delivered at once."""
 

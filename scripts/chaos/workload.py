@@ -44,6 +44,7 @@ class Workload:
         self._dice = random.Random(f"players {seed}")
         self._mark = secrets.token_hex(4)
         self._spoken_for: list[str] = []
+        self._guests: list[Client] = []
 
     async def join(self, database: Database, count: int) -> None:
         """Make the accounts: half of the players are guests, half are studios' servers."""
@@ -51,6 +52,7 @@ class Workload:
         action = _action_without_limits(content)
         currency = next((name for name in sorted(content.get("currencies") or {}, key=_gold_first)), None)
         guests = [await self._guest(number) for number in range(count // 2 if action is not None else 0)]
+        self._guests = guests
         trusted = [await self._trusted(database) for _ in range(_TRUSTED_ACCOUNTS)]
         self.subjects = [Address("player", guest.user_id) for guest in guests]
         names = [(f"chaos-{self._mark}-{number}", f"Chaos {number}") for number in range(count)]
@@ -69,15 +71,26 @@ class Workload:
     def _wire(self, way: int, client: Client, name: str, *, listens: bool) -> Wire:
         if way == 0:
             return Rest(client, self.session)
+        socket = self._socket(client, name, way, listens=listens)
+        self.sockets.append(socket)
+        return socket
 
+    def listen(self, count: int) -> list[Socket]:
+        """So many sockets more that only listen, each to the guest that it belongs to."""
+        more = [
+            self._socket(self._guests[number % len(self._guests)], f"listener-{self._mark}-{number}", number)
+            for number in range(count if self._guests else 0)
+        ]
+        self.sockets += more
+        return more
+
+    def _socket(self, client: Client, name: str, number: int, *, listens: bool = True) -> Socket:
         def pushed(actor: Address, seq: int, told: str) -> None:
             self.history.pushed(name, actor, seq, told)
 
-        form = Form.JSON if way == 1 else Form.MSGPACK
+        form = Form.JSON if number % 2 else Form.MSGPACK
         topic = Address("player", client.user_id) if listens else None
-        socket = Socket(client, self.session, form, topic, pushed)
-        self.sockets.append(socket)
-        return socket
+        return Socket(client, self.session, form, topic, pushed)
 
     async def _guest(self, number: int) -> Client:
         client = Client(self.url, session=self.session, deadline_s=60.0)
@@ -111,6 +124,7 @@ class Workload:
     async def leave(self, database: Database) -> None:
         """Close all connections, and take back the roles that were granted."""
         await asyncio.gather(*(player.wire.close() for player in self.players))
+        await asyncio.gather(*(socket.close() for socket in self.sockets))
         for user_id in self._spoken_for:
             await self._let_speak_for_all(database, user_id, False)
 

@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from schemas.settings import Settings
-from scripts.chaos.nemesis import Stroke
+from scripts.chaos.nemesis import Nemesis, Stroke
 from scripts.chaos.report import write
 from scripts.chaos.session import Outcome, Plan, run
+from scripts.chaos.workload import Workload
 from tests.acceptance.server import Server
 
 SEED = int(os.environ.get("GREENROOM_CHAOS_SEED", "1"))
@@ -22,12 +23,13 @@ async def struck(
     at: Sequence[float] = (),
     rate_per_s: float = 400.0,
     seed: int = SEED,
+    watch: Callable[[Workload, Nemesis], None] = lambda load, nemesis: None,
 ) -> Outcome:
     """Load the server for so long and strike it; `at` says when, one fault after the other, else the seed does."""
     strokes = tuple(Stroke(at_s, fault) for at_s, fault in zip(at, faults, strict=True)) if at else None
     plan = Plan(seed, seconds, tuple(dict.fromkeys(faults)), rate_per_s=rate_per_s, strokes=strokes)
     settings = Settings(_env_file=None, data=server.data)
-    outcome = await run(settings, plan, server.home / f"{name}.jsonl")
+    outcome = await run(settings, plan, server.home / f"{name}.jsonl", watch=watch)
     kept = os.environ.get("GREENROOM_CHAOS_REPORTS")
     if kept:
         folder = Path(kept)
