@@ -18,20 +18,48 @@ from tests.unit.stage import START_MS, catalog, starter_content
 
 KINDS = sorted(name for name, kind in catalog().kinds.items() if kind.actor.__module__.startswith("actors."))
 
-KEYS = {"leaderboard": "daily/0", "fraud": "0"}
+KEYS = {"leaderboard": "daily/0", "fraud": "0", "channel": "lobby", "guild": "red-dragons", "guild_directory": "main"}
 """Kinds whose keys must look like something; any other actor has the key `a`."""
 
 WORDS = ["a", "b", "main", "daily", "teams", "gold", "gems", "quick_win", "boss_kill", "practice", "server", "é"]
 NUMBERS = [0, 1, 2, 19_675, 20_717, START_MS, limits.INTEGER_MAX, -1]
+CLAIM = {"guild": "a", "founding": "a", "name": "abc"}
+FOUNDED = {"founding": "a", "username": "a"}
+FAILED = {"founding": "a", "because": "balance_too_low"}
 SCRIPTS: dict[str, list[list[tuple[str, dict[str, Any]]]]] = {
     "player": [
         [("start_action", {"type": "boss_kill"}), ("complete_action", {"actionId": "a", "actionToken": "a"})],
         [("request_token", {}), ("increment_score", {"actionToken": "a"})],
         [("generate_action", {}), ("update_score", {"actionId": "a", "hash": "a", "timestamp": 0})],
     ],
+    "channel": [
+        [("join", {}), ("send", {"text": "a"}), ("report_message", {"message": 1, "reason": "a"})],
+        [("join", {}), ("send", {"text": "a"}), ("delete", {"message": 1}), ("leave", {})],
+    ],
+    "guild": [
+        [("create", {"name": "abc"}), ("answer_claim", {"founding": "a"}), ("found", {**FOUNDED, "player": "a"})],
+        [("create", {"name": "abc"}), ("answer_claim", {"founding": "a"}), ("fail_founding", {**FAILED})],
+        [("join", {}), ("confirm_entry", {"player": "b", "ticket": "a", "name": "b"})],
+        [("join", {}), ("cancel_entry", {"player": "b", "ticket": "a"})],
+        [("promote", {"player": "b"}), ("transfer_leadership", {"player": "b"}), ("demote", {"player": "b"})],
+        [("claim_territory", {"territory": "old_mill"}), ("collect_income", {"territory": "a", "due": 0})],
+        [("contest_territory", {"territory": "old_mill", "by": "b"}), ("lose_territory", {"territory": "old_mill"})],
+    ],
+    "guild_directory": [
+        [("claim_name", CLAIM), ("list_guild", {**CLAIM, "level": 2, "open": True, "members": 3, "revision": 1})],
+        [("claim_name", CLAIM), ("release_name", {"guild": "a", "founding": "a"})],
+    ],
 }
 """What chance alone would hardly ever say; the fields are filled in with what replies told."""
+CALLERS: dict[str, tuple[str, ...]] = {"guild": ("a", "b", "a", "main")}
+"""Who says it, one after the other, to kinds that tell their callers apart."""
 VERDICT = {"standing": "clear", "suspicion": 0, "warning": None, "halved_until": 0, "refused": False}
+INTRODUCTION = {"userId": "a", "username": "a"}
+ANSWERS: dict[str, dict[str, Any]] = {
+    "guild_standing": {"name": "A", "guild": "", "balances": dict.fromkeys(("gold", "gems"), limits.INTEGER_MAX)},
+    "name_standing": {"holder": ""},
+}
+"""What is answered to questions that neither a verdict nor an introduction answers, by name."""
 
 
 class Step(NamedTuple):
@@ -110,7 +138,9 @@ def _steps(kind: str) -> st.SearchStrategy[list[Step]]:
 
 
 def _turn(kind: str, at: int, number: int) -> Turn:
-    return Turn(SYSTEM, at, starter_content(), f"op{number}", number, b"secret", KEYS.get(kind, "a"))
+    callers = CALLERS.get(kind, ("",))
+    caller = SYSTEM._replace(user=callers[number % len(callers)])
+    return Turn(caller, at, starter_content(), f"op{number}", number, b"secret", KEYS.get(kind, "a"))
 
 
 class Trial:
@@ -130,7 +160,9 @@ class Trial:
 
     def turn(self) -> Turn:
         self.turns += 1
-        return _turn(self.kind.name, self.at, self.turns)
+        turn = _turn(self.kind.name, self.at, self.turns)
+        turn.version = len(self.journal)
+        return turn
 
     def take(self, step: Step) -> None:
         """Decide the step; when it is refused or has no events, nothing may have changed."""
@@ -158,9 +190,13 @@ class Trial:
         fields = {name: self._recalled(name, value) if step.recalls else value for name, value in step.fields.items()}
         command = self.kind.command(step.name).model_validate(fields)
         turn = self.turn()
-        if command.consults(self.actor, turn) is not None:
-            turn.consulted = True
-            turn.answer = Reply(200, 0, VERDICT) if step.answered else None
+        consult = command.consults(self.actor, turn)
+        turn.consulted = consult is not None
+        while consult is not None:
+            told = ANSWERS.get(consult.command.wire_name, VERDICT | INTRODUCTION)
+            turn.answer = Reply(200, 0, told) if step.answered else None
+            turn.earlier += (turn.answer,) if consult.then else ()
+            consult = consult.then
         return decide(command, self.actor, turn)
 
     def _recalled(self, name: str, value: Any) -> Any:
@@ -219,10 +255,19 @@ def _detector_is_sound(actor: Any) -> None:
     assert all(case.status in ("open", "confirmed", "dismissed") for case in actor.cases.values())
 
 
+def _guild_is_sound(actor: Any) -> None:
+    leaders = [member for member in actor.members.values() if member.role == "leader"]
+    assert len(leaders) == (1 if actor.exists() else 0)
+    assert all(0 <= balance <= limits.INTEGER_MAX for balance in actor.bank.values())
+    assert not set(actor.members) & set(actor.entering)
+    assert len(actor.ledger) <= limits.GUILD_LOG_MAX
+
+
 SOUND: dict[str, Callable[[Any], None]] = {
     "player": _player_is_sound,
     "leaderboard": _board_is_sound,
     "fraud": _detector_is_sound,
+    "guild": _guild_is_sound,
 }
 
 
