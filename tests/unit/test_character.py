@@ -1,6 +1,7 @@
 """What a character is made of: levels, stats, resources that come back with time, and effects that end."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -115,8 +116,9 @@ def test_an_effect_ends_on_reading_as_it_does_by_reminder() -> None:
     steps = [
         ("poison", 5), ("tonic", 31), ("clover", 29), ("poison", 1), ("tonic", 40), ("", 31), ("", 30), ("", 200),
     ]  # fmt: skip
+    sheets: list[dict[str, Any]] = []
     for item, seconds in steps:
-        sheets = []
+        sheets.clear()
         for hero in heroes:
             if item:
                 hero.use(item)
