@@ -176,7 +176,7 @@ class GroupCommit:
 
     async def _one_by_one(self, group: Group) -> None:
         """Commit each actor by itself, so that the one that Postgres refuses harms nobody else."""
-        for cell in group.cells:
+        for cell in sorted(group.cells, key=lambda cell: cell.address):
             alone, _ = group.without(group.cells - {cell})
             if cell.last_group is group:
                 cell.last_group = alone

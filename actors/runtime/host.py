@@ -288,7 +288,7 @@ class Host:
 
     def _lost(self, lost: set[Cell], again: list[Delivery], stale: bool) -> None:
         """Memory of these actors no longer equals the truth: out with them; what they were asked is taken anew."""
-        for cell in lost:
+        for cell in sorted(lost, key=lambda cell: cell.address):
             again = [*again, *self._drop(cell)]
             self.freshness.doubt(cell.address)
             if cell.checks_ops:

@@ -87,7 +87,7 @@ class Lease:
 
     def buckets(self) -> list[int]:
         """The shared buckets that this run sweeps."""
-        return [int(slot) for slot in self._owned if slot.isdigit()]
+        return sorted(int(slot) for slot in self._owned if slot.isdigit())
 
     def now_ms(self) -> int:
         """Postgres' time, carried on by the monotonic clock; milliseconds since 1970 UTC."""
