@@ -23,27 +23,66 @@ KEYS = {"leaderboard": "daily/0", "fraud": "0", "channel": "lobby", "guild": "re
 
 WORDS = ["a", "b", "main", "daily", "teams", "gold", "gems", "quick_win", "boss_kill", "practice", "server", "é"]
 NUMBERS = [0, 1, 2, 19_675, 20_717, START_MS, limits.INTEGER_MAX, -1]
+STACK = {"stackId": "a"}
+SLOT = {**STACK, "slot": 7}
+ONTO = {**STACK, "onto": "a"}
+ENDED = {"until": START_MS + 10**12}
+
+
+def granted(**items: int) -> dict[str, Any]:
+    return {"items": items, "reason": "a"}
+
+
+TOME = granted(tome_of_frost=1)
 CLAIM = {"guild": "a", "founding": "a", "name": "abc"}
-FOUNDED = {"founding": "a", "username": "a"}
-FAILED = {"founding": "a", "because": "balance_too_low"}
+FOUND = [
+    ("create", {"name": "abc"}),
+    ("answer_claim", {"founding": "a"}),
+    ("found", {"founding": "a", "player": "a", "username": "a"}),
+]
+B = {"player": "b"}
+ENTRY = {"player": "b", "ticket": "a", "name": "b"}
+GOLD = {"currency": "gold", "amount": 1}
+MILL = {"territory": "old_mill"}
+WOOD = {"items": {"oak_log": 1}}
+STORED = {"move": "a", **B, **WOOD, "lots": []}
 SCRIPTS: dict[str, list[list[tuple[str, dict[str, Any]]]]] = {
     "player": [
         [("start_action", {"type": "boss_kill"}), ("complete_action", {"actionId": "a", "actionToken": "a"})],
         [("request_token", {}), ("increment_score", {"actionToken": "a"})],
         [("generate_action", {}), ("update_score", {"actionId": "a", "hash": "a", "timestamp": 0})],
+        [
+            ("grant_items", granted(wooden_club=1)),
+            ("equip", STACK),
+            ("unequip", {"slot": "weapon"}),
+            ("move_stack", SLOT),
+        ],
+        [("grant_items", granted(bread=3)), ("split_stack", {**STACK, "quantity": 1}), ("merge_stacks", ONTO)],
+        [("grant_items", granted(herbal_tea=2)), ("use_item", STACK), ("lock_stack", STACK), ("end_effects", ENDED)],
+        [("grant_items", granted(hunters_notes=9)), ("use_item", STACK), ("discard_items", STACK), ("claim_items", {})],
+        [("grant_items", granted(iron_sword=60)), ("discard_items", STACK), ("claim_items", {})],
+        [("grant_items", granted(oak_log=1)), ("craft", {"recipe": "wooden_club"}), ("finish_craft", {"id": "a"})],
+        [("grant_items", granted(oak_log=1)), ("craft", {"recipe": "wooden_club"}), ("cancel_craft", {"id": "a"})],
+        [("award_experience", {"amount": 30_000, "reason": "a"}), ("grant_items", TOME), ("use_item", STACK)],
     ],
     "channel": [
         [("join", {}), ("send", {"text": "a"}), ("report_message", {"message": 1, "reason": "a"})],
         [("join", {}), ("send", {"text": "a"}), ("delete", {"message": 1}), ("leave", {})],
     ],
     "guild": [
-        [("create", {"name": "abc"}), ("answer_claim", {"founding": "a"}), ("found", {**FOUNDED, "player": "a"})],
-        [("create", {"name": "abc"}), ("answer_claim", {"founding": "a"}), ("fail_founding", {**FAILED})],
-        [("join", {}), ("confirm_entry", {"player": "b", "ticket": "a", "name": "b"})],
-        [("join", {}), ("cancel_entry", {"player": "b", "ticket": "a"})],
-        [("promote", {"player": "b"}), ("transfer_leadership", {"player": "b"}), ("demote", {"player": "b"})],
-        [("claim_territory", {"territory": "old_mill"}), ("collect_income", {"territory": "a", "due": 0})],
-        [("contest_territory", {"territory": "old_mill", "by": "b"}), ("lose_territory", {"territory": "old_mill"})],
+        [*FOUND, ("join", {}), ("confirm_entry", ENTRY), ("promote", B), ("transfer_leadership", B), ("kick", B)],
+        [*FOUND, ("join", {}), ("cancel_entry", ENTRY), ("describe", {"open": False}), ("join", {}), ("join", {})],
+        [
+            *FOUND,
+            ("receive_deposit", {"deposit": "a", **B, "name": "b", **GOLD}),
+            ("withdraw", GOLD),
+            ("withdraw", GOLD),
+        ],
+        [*FOUND, ("deposit", GOLD), ("deposit", GOLD), ("invite", B), ("invite", B), ("revoke_invitation", B)],
+        [*FOUND, ("claim_territory", MILL), ("contest_territory", {**MILL, "by": "b"}), ("lose_territory", MILL)],
+        [*FOUND, ("claim_territory", MILL), ("collect_income", {**MILL, "due": 0}), ("disband", {}), ("disband", {})],
+        [*FOUND, ("receive_items", STORED), ("take_out_items", WOOD), ("take_out_items", WOOD)],
+        [*FOUND[:2], ("fail_founding", {"founding": "a", "because": "balance_too_low"})],
     ],
     "guild_directory": [
         [("claim_name", CLAIM), ("list_guild", {**CLAIM, "level": 2, "open": True, "members": 3, "revision": 1})],
@@ -58,6 +97,7 @@ INTRODUCTION = {"userId": "a", "username": "a"}
 ANSWERS: dict[str, dict[str, Any]] = {
     "guild_standing": {"name": "A", "guild": "", "balances": dict.fromkeys(("gold", "gems"), limits.INTEGER_MAX)},
     "name_standing": {"holder": ""},
+    "hand_in_standing": {"because": "", "message": ""},
 }
 """What is answered to questions that neither a verdict nor an introduction answers, by name."""
 
@@ -128,11 +168,12 @@ def _messages(kind: str, shelf: str) -> st.SearchStrategy[tuple[str, dict[str, A
 def _steps(kind: str) -> st.SearchStrategy[list[Step]]:
     seconds = st.sampled_from([0, 1, 61, 4_000, 90_000])
     steps = st.tuples(_messages(kind, "commands"), seconds, st.booleans(), st.booleans())
-    single = steps.map(lambda step: [Step(*step[0], *step[1:])])
     scripts = [
         st.just([Step(name, fields, 0, True, True) for name, fields in script]) for script in SCRIPTS.get(kind, [])
     ]
-    return st.lists(st.one_of([single, *scripts]), max_size=30).map(
+    # As likely as all scripts together; one strategy said twice would count once.
+    singles = [steps.map(lambda step: [Step(*step[0], *step[1:])]) for _ in range(max(1, len(scripts)))]
+    return st.lists(st.one_of([*singles, *scripts]), max_size=30).map(
         lambda parts: [step for part in parts for step in part]
     )
 
@@ -203,6 +244,9 @@ class Trial:
         """What a reply or an event said under the field's name, so that tokens and ids find their way back."""
         if name == "ids" and "id" in self.told:
             return [self.told["id"]]
+        bag = getattr(self.actor, "bag", None)
+        if name in ("stackId", "onto") and bag:
+            return list(bag)[-1 if name == "stackId" else 0]
         for known in (name, name.removesuffix("Id"), "id" if name.endswith("Id") else name):
             if known in self.told:
                 return self.told[known]
@@ -240,6 +284,13 @@ def _player_is_sound(actor: Any) -> None:
     assert len(actor.inbox) <= limits.INBOX_MAX
     assert len(actor.ledger) <= limits.LEDGER_ENTRIES_MAX
     assert not set(actor.held) & set(actor.used)
+    assert len({stack.slot for stack in actor.bag.values()}) == len(actor.bag)
+    assert all(stack.quantity > 0 for stack in actor.bag.values())
+    assert all(gauge.value >= 0 for gauge in actor.gauges.values())
+    assert len(actor.waiting) <= limits.ITEMS_WAITING_MAX + limits.UNIQUES_AT_ONCE_MAX
+    assert len(actor.jobs) <= limits.CRAFTING_QUEUE_MAX
+    here = [*actor.bag, *actor.waiting, *(worn.id for worn in actor.worn.values())]
+    assert len(here) == len(set(here))
 
 
 def _board_is_sound(actor: Any) -> None:

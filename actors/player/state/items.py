@@ -20,6 +20,11 @@ class Mark(Facet):
         return {**self.model_dump(mode="python"), "at": rfc3339(self.at)}
 
 
+def copies(history: list[Mark]) -> list[Mark]:
+    """The same history, for somebody else to keep."""
+    return [mark.model_copy() for mark in history]
+
+
 class Lot(Facet):
     """Some of an item, or one unique item, which has a history: who made it, and its newest hands."""
 
@@ -36,7 +41,7 @@ class Lot(Facet):
     def copied(self, quantity: int | None = None) -> "Lot":
         """The same lot, or so much of it, sharing nothing that changes."""
         quantity = self.quantity if quantity is None else quantity
-        return Lot(id=self.id, item=self.item, quantity=quantity, history=list(self.history))
+        return Lot(id=self.id, item=self.item, quantity=quantity, history=copies(self.history))
 
 
 class Placed(Lot):
@@ -46,7 +51,7 @@ class Placed(Lot):
 
     def stack(self) -> "Stack":
         """What lies in the slot then, if nothing did before."""
-        return Stack(self.item, self.quantity, self.slot, history=list(self.history))
+        return Stack(self.item, self.quantity, self.slot, history=copies(self.history))
 
 
 @dataclass(slots=True)
@@ -66,7 +71,7 @@ class Stack:
     def lot(self, lot_id: str, quantity: int | None = None) -> Lot:
         """So much of it, on its own."""
         quantity = self.quantity if quantity is None else quantity
-        return Lot(id=lot_id, item=self.item, quantity=quantity, history=list(self.history))
+        return Lot(id=lot_id, item=self.item, quantity=quantity, history=copies(self.history))
 
     def shown(self, stack_id: str) -> dict[str, Any]:
         """The stack as its player sees it."""
@@ -84,5 +89,5 @@ class Worn:
 
     def shown(self) -> dict[str, Any]:
         """The item as its player sees it."""
-        lot = Lot(id=self.id, item=self.item, quantity=1, history=list(self.history))
+        lot = Lot(id=self.id, item=self.item, quantity=1, history=self.history)
         return {**lot.shown(), "locked": self.locked}
