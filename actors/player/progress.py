@@ -94,7 +94,7 @@ class Advance:
             have = len(feat.unlocked)
             if have >= len(targets) or (full and feat is _NOTHING):
                 continue
-            known = feats[name] if name in feats else feat.progress
+            known = feats.get(name, feat.progress)
             now = worth if highest else known + worth
             if now > known:
                 last = targets[-1]
