@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from actors.content.guilds import Permission
 from actors.core import Actor, Address, Rejected, Turn
+from actors.player.state import Lot, Mark
 from actors.times import rfc3339
 from schemas import limits
 from schemas.messages import Caller
@@ -101,7 +102,11 @@ class Stored:
 
     item: str
     quantity: int
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Mark] = field(default_factory=list)
+
+    def lot(self, slot: str, quantity: int) -> Lot:
+        """So much of it, on its own."""
+        return Lot(id=slot, item=self.item, quantity=quantity, history=list(self.history))
 
 
 @dataclass(slots=True)
