@@ -31,7 +31,7 @@ class History(Query[Channel]):
             return None
         amended = sorted((number for number in channel.amended if number < self.before), reverse=True)
         edits = [edit for number in amended[: limits.HISTORY_TURNS_MAX] if (edit := channel.amended[number])]
-        return Past(self.before, limits.HISTORY_TURNS_MAX, tuple(edits))
+        return Past(self.before, min(2 * self.limit + 20, limits.HISTORY_TURNS_MAX), tuple(edits))
 
     def answer(self, channel: Channel, turn: Turn) -> dict[str, Any]:
         insider(channel, turn)

@@ -118,10 +118,11 @@ class HearWish(Command[Player]):
     believes: Count
 
     def decide(self, player: Player, turn: Turn) -> Effects:
-        if not player.exists() or self.user in player.blocked:
-            return {}
         tie = _tie(player, self.user)
-        if self.number < tie.theirs:
+        if not player.exists() or self.number < tie.theirs:
+            return {}
+        if self.user in player.blocked:
+            yield from self._in_vain(player, turn)
             return {}
         if not self.wants:
             yield from self._ended(player, tie, turn)
@@ -141,6 +142,14 @@ class HearWish(Command[Player]):
             data: dict[str, str | int | bool] = {"from": self.user, "name": self.name}
             yield from notice(player, turn, template, data, sender=self.user)
         return {}
+
+    def _in_vain(self, player: Player, turn: Turn) -> Effects:
+        """A blocked player asks: nothing happens, unless it takes this one for a friend still."""
+        if self.wants and self.believes:
+            yield TieChanged(user=self.user, name="", mine=0, theirs=0, wishes=player.wishes, at=turn.at)
+            no = _told(player, turn, wants=False, number=player.wishes, believes=0)
+            yield Tell(player_address(self.user), no)
+        return None
 
     def _ended(self, player: Player, tie: Tie, turn: Turn) -> Effects:
         if tie.mine:
