@@ -4,10 +4,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 SPREAD_SLOTS_MAX = 32
 """Slots that leave one host in one step, so that evening out never stops the rest."""
-LOADED_FROM, LOADED_UNTIL = 0.03, 0.01
+LOADED_FROM, LOADED_UNTIL = 0.1, 0.05
 """Mean load of a host (seconds of turns a second) from which slots are weighed, and below which they are counted."""
-UNEVEN_FROM = 0.25
+UNEVEN_FROM = 0.4
 """How far the busiest and the idlest host may be apart, as a share of the mean, before anything moves."""
+EVEN_BELOW = 0.05
+"""How close they are brought once slots move."""
+PATIENCE_S = 10.0
+"""How long they must have been that far apart: a burst is over by then. A host with few slots is not kept waiting."""
 REST_SHARE = 0.1
 """What an idle slot weighs, as a share of the mean slot: so that empty slots are spread, too."""
 
@@ -21,45 +25,47 @@ class Balance:
     def __init__(self) -> None:
         self.weighs = False
         self.under_way = False
+        self._uneven_since: float | None = None
 
     def plan(
         self,
         owned: Mapping[int, Iterable[str]],
         loads: Mapping[str, float],
         *,
+        at_s: float,
         busy: Collection[int] = (),
         now: bool = False,
     ) -> Plan:
-        """The next moves that even the hosts out; nothing while they are even enough. `now`: even if they are. Hosts
-        that are `busy` are asked for nothing."""
+        """The next moves that even the hosts out, at this monotonic time; nothing while they are even enough. `now`:
+        even if they are. Hosts that are `busy` are asked for nothing."""
         slots = {run: list(names) for run, names in owned.items()}
         if len(slots) < 2:
             return {}
         mean = sum(loads.get(slot, 0.0) for names in slots.values() for slot in names) / len(slots)
         self.weighs = mean >= (LOADED_UNTIL if self.weighs else LOADED_FROM)
         if not self.weighs:
-            return self._by_count(slots, busy)
-        return self._by_load(slots, loads, mean, busy, now)
-
-    def _by_count(self, slots: dict[int, list[str]], busy: Collection[int]) -> Plan:
-        self.under_way = False
-        weights = {run: float(len(names)) for run, names in slots.items()}
-        # A difference of one cannot be made smaller.
-        return _moves(slots, weights, lambda slot: 1.0, least=2.0, busy=busy)
-
-    def _by_load(
-        self, slots: dict[int, list[str]], loads: Mapping[str, float], mean: float, busy: Collection[int], now: bool
-    ) -> Plan:
-        count = sum(len(names) for names in slots.values())
-        rest = REST_SHARE * mean * len(slots) / max(1, count)
+            self.under_way = False
+            # A difference of one cannot be made smaller.
+            counts = {run: float(len(names)) for run, names in slots.items()}
+            return _moves(slots, counts, lambda slot: 1.0, least=2.0, busy=busy)
+        count = sum(len(names) for names in slots.values()) / len(slots)
+        rest = REST_SHARE * mean / max(1.0, count)
         weights = {run: sum(loads.get(slot, 0.0) + rest for slot in names) for run, names in slots.items()}
-        uneven = max(weights.values()) - min(weights.values())
-        self.under_way = self.under_way or now or uneven > UNEVEN_FROM * mean
+        few = min(len(names) for names in slots.values()) < count / 2
+        self.under_way = self.under_way or now or self._is_uneven(weights, mean, 0.0 if few else PATIENCE_S, at_s)
         if not self.under_way:
             return {}
-        plan = _moves(slots, weights, lambda slot: loads.get(slot, 0.0) + rest, least=UNEVEN_FROM / 5 * mean, busy=busy)
+        plan = _moves(slots, weights, lambda slot: loads.get(slot, 0.0) + rest, least=EVEN_BELOW * mean, busy=busy)
         self.under_way = bool(plan)
         return plan
+
+    def _is_uneven(self, weights: dict[int, float], mean: float, patience_s: float, at_s: float) -> bool:
+        if max(weights.values()) - min(weights.values()) <= UNEVEN_FROM * mean:
+            self._uneven_since = None
+            return False
+        if self._uneven_since is None:
+            self._uneven_since = at_s
+        return at_s - self._uneven_since >= patience_s
 
     @staticmethod
     def share(orphans: Iterable[str], owned: Mapping[int, Iterable[str]], loads: Mapping[str, float]) -> dict[str, int]:

@@ -223,6 +223,7 @@ class Director:
         given = Balance.share(orphans, _owned(pool, slots), self.load.by_slot)
         await self.database.execute(_GIVE, list(given), list(given.values()))
         slots.update(given)
+        _log.info("slots_taken_over", slots=len(given))
         await self._refresh([row for row in pool if row["run"] in set(given.values())])
         self.ready.set()
 
@@ -240,7 +241,9 @@ class Director:
             run: [slot for slot in owned if not Placement.is_dedicated(slot)]
             for run, owned in _owned(pool, slots).items()
         }
-        plan = self.balance.plan(shared, self.load.by_slot, busy=self._moves.keys(), now=self.rebalance)
+        plan = self.balance.plan(
+            shared, self.load.by_slot, at_s=time.monotonic(), busy=self._moves.keys(), now=self.rebalance
+        )
         self._start(plan, by_run)
         self.rebalance = False
 

@@ -12,7 +12,7 @@ from actors.runtime.router import Router
 from schemas.messages import pack
 
 MEASURE_EVERY_S = 1.0
-SETTLES_IN_S = 5.0
+SETTLES_IN_S = 10.0
 """Time constant of the running means: a burst of a second is no reason to move anything."""
 FORGOTTEN_BELOW = 1e-6
 
