@@ -23,6 +23,14 @@ def credited(player: Player, turn: Turn, currency: str, amount: int, reason: str
     return WalletChanged(currency=currency, change=amount, balance=balance, reason=reason, at=turn.at)
 
 
+def debited(player: Player, turn: Turn, currency: str, amount: int, reason: str) -> "WalletChanged":
+    """The amount leaves the wallet; refused as `balance_too_low` when there is not so much."""
+    balance = player.wallet.get(currency, 0) - amount
+    if balance < 0:
+        raise Rejected("balance_too_low", f"There are not {amount} {currency} in the wallet.")
+    return WalletChanged(currency=currency, change=-amount, balance=balance, reason=reason, at=turn.at)
+
+
 class Credit(Command[Player]):
     """Puts an amount into the wallet."""
 
@@ -60,13 +68,9 @@ class Debit(Command[Player]):
     reason: Text
 
     def decide(self, player: Player, turn: Turn) -> Effects:
-        balance = player.wallet.get(self.currency, 0) - self.amount
-        if balance < 0:
-            raise Rejected("balance_too_low", f"There are not {self.amount} {self.currency} in the wallet.")
-        yield WalletChanged(
-            currency=self.currency, change=-self.amount, balance=balance, reason=self.reason, at=turn.at
-        )
-        return {"balance": balance}
+        changed = debited(player, turn, self.currency, self.amount, self.reason)
+        yield changed
+        return {"balance": changed.balance}
 
 
 class WalletChanged(Event[Player]):

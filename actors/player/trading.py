@@ -1,0 +1,63 @@
+"""What a player does for a trade that was agreed on: it puts up what it offered, or says why it cannot."""
+
+from actors.core import Command, Effects, Event, Query, Rejected, Tell, Turn
+from actors.player.inventory import ItemsTaken, item_of, stack_of, taken
+from actors.player.state import Player
+from actors.player.wallet import WalletChanged, debited
+from actors.trade.delivery import Deliver
+from actors.trade.goods import Goods, Held
+from actors.trade.state import trade_address
+from schemas.shape import Key
+
+
+class TradeName(Query[Player]):
+    """What a trade shows of the player: that it is there, and how it is called."""
+
+    def answer(self, player: Player, turn: Turn) -> dict[str, str]:
+        return {"name": player.name}
+
+
+class PutUp(Command[Player]):
+    """The goods leave the player for the trade: all of them or none."""
+
+    trade: Key
+    goods: Goods
+
+    def decide(self, player: Player, turn: Turn) -> Effects:
+        to = trade_address(self.trade)
+        try:
+            payments, things = self._gathered(player, turn)
+        except Rejected as refusal:
+            yield PutUpDeclined(trade=self.trade, because=refusal.code)
+            yield Tell(to, Deliver(by=player.id, held=Held(), because=refusal.code), into="trade")
+            return {"delivered": False, "reason": refusal.code}
+        yield from payments
+        held = Held(currencies=dict(self.goods.currencies))
+        if things is not None:
+            yield things
+            held = held.model_copy(update={"items": things.loose, "lots": things.uniques})
+        yield Tell(to, Deliver(by=player.id, held=held), into="trade")
+        return {"delivered": True}
+
+    def _gathered(self, player: Player, turn: Turn) -> tuple[list[WalletChanged], ItemsTaken | None]:
+        for name in (*self.goods.items, *(stack_of(player, stack_id).item for stack_id in self.goods.ids)):
+            if item_of(turn, name).bound:
+                raise Rejected("item_bound", f"{name} stays with its player.")
+        reason = f"trade {self.trade}"
+        payments = [
+            debited(player, turn, currency, amount, reason)
+            for currency, amount in sorted(self.goods.currencies.items())
+        ]
+        if not self.goods.items and not self.goods.ids:
+            return payments, None
+        return payments, taken(player, turn, "trade", self.goods.items, self.goods.ids, by=self.trade)
+
+
+class PutUpDeclined(Event[Player]):
+    """Something that the player had offered is not there any more."""
+
+    trade: str
+    because: str
+
+    def apply(self, player: Player) -> None:
+        """It changes nothing."""

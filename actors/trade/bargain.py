@@ -1,0 +1,207 @@
+"""How two players come to an agreement, and how one gives something to another."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from actors.core import ANYONE, Address, Command, Consult, Effects, Event, Query, Rejected, Remind, Tell, Turn
+from actors.player.inbox import Notify
+from actors.player.trading import PutUp, TradeName
+from actors.times import rfc3339
+from actors.trade.delivery import Cancelled
+from actors.trade.goods import Goods
+from actors.trade.state import Trade
+from schemas.shape import Key
+
+LIVES_MS = 10 * 60 * 1_000
+"""How long two players may bargain."""
+
+
+def _asked(trade: Trade, turn: Turn, partner: str) -> Consult:
+    """Whether the other side is there; the key of the trade must be new."""
+    if trade.exists():
+        raise Rejected("trade_taken", "There is a trade of this key already.")
+    if partner == turn.caller.user:
+        raise Rejected("trade_with_oneself", "Nobody trades with itself.")
+    return Consult(Address("player", partner), TradeName())
+
+
+def _found(turn: Turn) -> None:
+    if turn.answer is None:
+        raise Rejected("player_unknown", "There is no such player.")
+
+
+class Open(Command[Trade]):
+    """Two players begin to bargain. The key of the trade is new, and the caller's choice."""
+
+    public = True
+    callers = frozenset({ANYONE})
+    creates = True
+
+    partner: Key
+
+    def consults(self, trade: Trade, turn: Turn) -> Consult:
+        return _asked(trade, turn, self.partner)
+
+    def decide(self, trade: Trade, turn: Turn) -> Effects:
+        _found(turn)
+        ends, caller = turn.at + LIVES_MS, turn.caller.user
+        yield Opened(key=turn.key, sides=[caller, self.partner], gift=False, expires_at=ends)
+        yield Remind("expire", ends, Expire())
+        yield Tell(
+            Address("player", self.partner), Notify(template="trade_opened", data={"trade": turn.key, "by": caller})
+        )
+        return {"trade": turn.key, "expiresAt": rfc3339(ends)}
+
+
+class Give(Command[Trade]):
+    """A gift: goods go to another player for nothing. The key is new, and the caller's choice."""
+
+    public = True
+    callers = frozenset({ANYONE})
+    creates = True
+
+    to: Key
+    goods: Goods
+
+    def consults(self, trade: Trade, turn: Turn) -> Consult:
+        if self.goods.nothing:
+            raise Rejected("offer_empty", "A gift should hold something.")
+        return _asked(trade, turn, self.to)
+
+    def decide(self, trade: Trade, turn: Turn) -> Effects:
+        _found(turn)
+        giver = turn.caller.user
+        yield Opened(key=turn.key, sides=[giver, self.to], gift=True, expires_at=turn.at)
+        yield Offered(user=giver, goods=self.goods, revision=1)
+        yield Settling(awaited=[giver])
+        yield Tell(Address("player", giver), PutUp(trade=turn.key, goods=self.goods), into="settled")
+        return {"gift": turn.key}
+
+
+class Opened(Event[Trade]):
+    """A trade, or a gift, began."""
+
+    public = True
+
+    key: str
+    sides: list[str]
+    gift: bool
+    expires_at: int
+
+    def apply(self, trade: Trade) -> None:
+        trade.key = self.key
+        trade.sides = list(self.sides)
+        trade.gift = self.gift
+        trade.expires_at = self.expires_at
+        trade.standing = "open"
+
+
+class Offer(Command[Trade]):
+    """What the caller would put up, instead of what it offered before; nobody has confirmed then."""
+
+    public = True
+    callers = frozenset({ANYONE})
+
+    goods: Goods
+
+    def decide(self, trade: Trade, turn: Turn) -> Effects:
+        user = trade.bargainer(turn)
+        revision = trade.revision + 1
+        yield Offered(user=user, goods=self.goods, revision=revision)
+        return {"revision": revision}
+
+
+class Offered(Event[Trade]):
+    """One side offers this now."""
+
+    user: str
+    goods: Goods
+    revision: int
+
+    def apply(self, trade: Trade) -> None:
+        trade.offers[self.user] = self.goods
+        trade.revision = self.revision
+        trade.confirmed = []
+
+
+class Confirm(Command[Trade]):
+    """The caller agrees to both offers as of the revision that it has seen. When both have, they put them up."""
+
+    public = True
+    callers = frozenset({ANYONE})
+
+    revision: Annotated[int, Field(ge=0)]
+
+    def decide(self, trade: Trade, turn: Turn) -> Effects:
+        user = trade.bargainer(turn)
+        if self.revision != trade.revision:
+            raise Rejected("offer_changed", f"The offers are at revision {trade.revision} by now.")
+        giving = [side for side in trade.sides if side in trade.offers and not trade.offers[side].nothing]
+        if not giving:
+            raise Rejected("offer_empty", "Nobody offers anything.")
+        if user in trade.confirmed:
+            return {"confirmed": list(trade.confirmed)}
+        both = bool(trade.confirmed)
+        yield Confirmed(user=user)
+        if both:
+            yield Settling(awaited=giving)
+            for side in giving:
+                put_up = PutUp(trade=trade.key, goods=trade.offers[side])
+                yield Tell(Address("player", side), put_up, into="own" if side == user else "other")
+        return {"confirmed": [*trade.confirmed, user]}
+
+
+class Confirmed(Event[Trade]):
+    """One side agrees."""
+
+    user: str
+
+    def apply(self, trade: Trade) -> None:
+        trade.confirmed.append(self.user)
+
+
+class Settling(Event[Trade]):
+    """It is agreed; these have to put up what they offered."""
+
+    awaited: list[str]
+
+    def apply(self, trade: Trade) -> None:
+        trade.standing = "settling"
+        trade.awaited = list(self.awaited)
+
+
+class Cancel(Command[Trade]):
+    """The caller does not want to trade any more."""
+
+    public = True
+    callers = frozenset({ANYONE})
+
+    def decide(self, trade: Trade, turn: Turn) -> Effects:
+        trade.side(turn)
+        if trade.standing == "cancelled":
+            return {"standing": "cancelled"}
+        trade.bargainer(turn)
+        yield Cancelled(why="cancelled")
+        return {"standing": "cancelled"}
+
+
+class Expire(Command[Trade]):
+    """They took too long."""
+
+    def decide(self, trade: Trade, turn: Turn) -> Effects:
+        if trade.standing == "open":
+            yield Cancelled(why="expired")
+        return {"standing": trade.standing}
+
+
+class Terms(Query[Trade]):
+    """What is offered, who agreed, and what came of it; for those who trade."""
+
+    public = True
+    callers = frozenset({ANYONE})
+
+    def answer(self, trade: Trade, turn: Turn) -> dict[str, Any]:
+        if not turn.caller.internal:
+            trade.side(turn)
+        return trade.shown()

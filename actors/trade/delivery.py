@@ -1,0 +1,83 @@
+"""How a trade is settled: what players put up arrives, and goes on when all of it is there."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from actors.core import Address, Command, Effects, Event, Rejected, Tell, Turn
+from actors.player.handover import HandOver
+from actors.player.inbox import Notify
+from actors.trade.goods import Held
+from actors.trade.state import Trade
+from schemas.shape import Key
+
+
+class Deliver(Command[Trade]):
+    """A player put up what it had offered, or says why it cannot (`because`)."""
+
+    by: Key
+    held: Held
+    because: Annotated[str, Field(max_length=64)] = ""
+
+    def decide(self, trade: Trade, turn: Turn) -> Effects:
+        if self.by not in trade.awaited:
+            raise Rejected("not_awaited", "This trade waits for nothing from there.")
+        last = trade.awaited == [self.by]
+        yield Delivered(by=self.by, held=self.held, because=self.because)
+        if not last:
+            return {"standing": "settling"}
+        why = self.because or trade.why
+        held = trade.held if self.because else {**trade.held, self.by: self.held}
+        if why:
+            yield Cancelled(why=why)
+            for user, goods in held.items():
+                yield Tell(
+                    Address("player", user), HandOver(trade=trade.key, held=goods, by=user, reason="trade_returned")
+                )
+            return {"standing": "cancelled", "why": why}
+        yield Completed()
+        reason = "gift" if trade.gift else "trade"
+        for user, goods in held.items():
+            to = Address("player", trade.other(user))
+            yield Tell(to, HandOver(trade=trade.key, held=goods, by=user, reason=reason))
+        for user in trade.sides:
+            yield Tell(Address("player", user), Notify(template=f"{reason}_completed", data={"trade": trade.key}))
+        return {"standing": "completed", "why": ""}
+
+
+class Delivered(Event[Trade]):
+    """One side's goods are held here, or do not come."""
+
+    by: str
+    held: Held
+    because: str
+
+    def apply(self, trade: Trade) -> None:
+        trade.awaited.remove(self.by)
+        if self.because:
+            trade.why = self.because
+            return
+        trade.held[self.by] = self.held
+
+
+class Completed(Event[Trade]):
+    """Everything was there, and is handed over."""
+
+    public = True
+
+    def apply(self, trade: Trade) -> None:
+        trade.standing = "completed"
+        trade.held = {}
+
+
+class Cancelled(Event[Trade]):
+    """It came to nothing; what was held goes back."""
+
+    public = True
+
+    why: str
+
+    def apply(self, trade: Trade) -> None:
+        trade.standing = "cancelled"
+        trade.why = self.why
+        trade.held = {}

@@ -1,0 +1,91 @@
+"""SPEC GS-22: trades and gifts between two players, over REST and WebSocket: all of it changes hands, or nothing."""
+
+import asyncio
+from typing import Any
+
+from tests.acceptance.clients import API, Answer, Door, Sockets, User, fresh_name
+
+NOTHING: dict[str, Any] = {}
+
+
+def money(**amounts: int) -> dict[str, Any]:
+    return {"goods": {"currencies": amounts}}
+
+
+async def say(door: Door, who: User, key: str, name: str, data: Any = None, op: str | None = None) -> Answer:
+    return await door.post(f"{API}/actors/trade/{key}/{name}", data, as_=who, op=op)
+
+
+async def purse(door: Door, who: User) -> dict[str, int]:
+    balances: dict[str, int] = (await door.get(f"{API}/players/me", as_=who)).body["wallet"]
+    return balances
+
+
+async def gems(door: Door, studio: User, who: User, amount: int) -> None:
+    body = {"currency": "gems", "amount": amount, "reason": "a test"}
+    assert (await door.post(f"{API}/actors/player/{who.id}/grant_currency", body, as_=studio)).status == 200
+
+
+async def test_gs_22_a_trade_changes_hands_when_both_have_confirmed(
+    door: Door, alice: User, bob: User, studio: User
+) -> None:
+    await gems(door, studio, bob, 5)
+    key = fresh_name("trade")
+    assert (await say(door, alice, key, "open", {"partner": bob.id})).status == 200
+    assert (await say(door, alice, key, "offer", money(gold=30))).body["data"] == {"revision": 1}
+    assert (await say(door, bob, key, "offer", money(gems=5))).body["data"] == {"revision": 2}
+    assert (await say(door, alice, key, "confirm", {"revision": 1})).code == "offer_changed"
+    await say(door, alice, key, "confirm", {"revision": 2})
+    reply = await say(door, bob, key, "confirm", {"revision": 2})
+    assert sorted(reply.body["data"]["confirmed"]) == sorted([alice.id, bob.id])
+    terms = (await door.get(f"{API}/actors/trade/{key}/terms", as_=alice)).body["data"]
+    assert terms["standing"] == "completed"
+    await arrived(door, alice, {"gold": 70, "gems": 5})
+    await arrived(door, bob, {"gold": 130, "gems": 0})
+
+
+async def arrived(door: Door, who: User, expected: dict[str, int]) -> None:
+    async with asyncio.timeout(10):
+        while await purse(door, who) != expected:
+            await asyncio.sleep(0.01)
+
+
+async def test_gs_22_a_gift_arrives_once_however_often_it_is_sent(door: Door, alice: User, bob: User) -> None:
+    key, op = fresh_name("gift"), fresh_name("op")
+    gift = {"to": bob.id, **money(gold=25)}
+    first = await say(door, alice, key, "give", gift, op)
+    again = await say(door, alice, key, "give", gift, op)
+    assert first.body == again.body
+    assert first.body["data"]["settled"]["delivered"] is True
+    await arrived(door, bob, {"gold": 125})
+    assert await purse(door, alice) == {"gold": 75}
+    assert (await say(door, alice, key, "give", gift)).code == "trade_taken"
+
+
+async def test_gs_22_what_is_not_there_is_not_given(door: Door, alice: User, bob: User) -> None:
+    reply = await say(door, alice, fresh_name("gift"), "give", {"to": bob.id, **money(gold=101)})
+    assert reply.body["data"]["settled"]["reason"] == "balance_too_low"
+    assert (await purse(door, alice), await purse(door, bob)) == ({"gold": 100}, {"gold": 100})
+
+
+async def test_gs_22_strangers_learn_nothing_of_a_trade(door: Door, alice: User, bob: User) -> None:
+    key, eve = fresh_name("trade"), await door.guest()
+    await say(door, alice, key, "open", {"partner": bob.id})
+    unknown = await say(door, eve, fresh_name("trade"), "offer", money(gold=1))
+    foreign = await say(door, eve, key, "offer", money(gold=1))
+    assert (foreign.status, foreign.code) == (unknown.status, unknown.code) == (404, "trade_unknown")
+    assert (await door.get(f"{API}/actors/trade/{key}/terms", as_=eve)).status == 404
+
+
+async def test_gs_22_a_trade_goes_over_websocket_and_is_pushed_to_both(
+    door: Door, sockets: Sockets, alice: User, bob: User
+) -> None:
+    here, there = await sockets.open(alice), await sockets.open(bob)
+    await there.subscribe("player:me")
+    key = fresh_name("trade")
+    await here.command("trade", key, "open", {"partner": bob.id})
+    await here.command("trade", key, "offer", money(gold=40))
+    await there.command("trade", key, "confirm", {"revision": 1})
+    await here.command("trade", key, "confirm", {"revision": 1})
+    await there.until(lambda frame: frame.get("data", {}).get("wallet") == {"gold": 140})
+    await arrived(door, alice, {"gold": 60})
