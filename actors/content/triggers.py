@@ -26,6 +26,7 @@ NAMED_IN = {
     "board": "boards",
     "currency": "currencies",
     "item": "items",
+    "items": "items",
     "quest": "quests",
     "recipe": "recipes",
     "skill": "skills",
