@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from actors.runtime import director, faults, lease
+from actors.runtime import balance, director, faults, lease
 from actors.runtime.balance import SPREAD_SLOTS_MAX
 from actors.runtime.director import MOVE_WITHIN_S, Director
 from actors.runtime.lease import Lease
@@ -242,7 +242,13 @@ async def test_slots_that_a_host_gave_up_without_an_answer_are_served_by_the_nex
     await greenroom.spread()
 
 
-async def test_busy_actors_of_one_host_are_spread_over_all(greenroom: Greenroom) -> None:
+async def test_busy_actors_of_one_host_are_spread_over_all(
+    greenroom: Greenroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All hosts of this test share one core.
+    monkeypatch.setattr(balance, "LOADED_FROM", 0.01)
+    monkeypatch.setattr(balance, "LOADED_UNTIL", 0.005)
+    monkeypatch.setattr(balance, "PATIENCE_S", 1.0)
     busy = greenroom.homes[0]
     keys = [f"busy-{number}" for number in range(4_000)]
     found = [key for key in keys if busy.host.lease.owns_address(counter(key))]
