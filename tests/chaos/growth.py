@@ -131,6 +131,10 @@ class Cluster:
         """The processes of the gateways."""
         return [victim.pid for victim in Target(self.settings).gateways()]
 
+    def has_other_driver(self, than: int) -> bool:
+        """Whether another driver is at work."""
+        return (self.server.data / "run.json").exists() and self.server.run["driver"] != than
+
     async def whole(self) -> None:
         """Wait until every node has its hosts and gateways, and all of them are ready."""
 

@@ -120,6 +120,18 @@ if runs_in("F"):
         game.check()
         assert game.refused == []
 
+    async def test_a_director_that_dies_is_noticed_by_nobody(growing: Cluster, tmp_path: Path) -> None:
+        before = await growing.report()
+        async with growing.game(tmp_path) as game:
+            driver = growing.server.run["driver"]
+            os.kill(driver, signal.SIGKILL)
+            await eventually(functools.partial(growing.has_other_driver, driver), 60)
+            await growing.whole()
+            after = await growing.report()
+            assert {host["pid"] for host in after["hosts"]} == {host["pid"] for host in before["hosts"]}
+        game.check()
+        assert [attempt for attempt in game.attempts if not attempt.ok] == []
+
     async def test_hosts_of_several_nodes_die_and_what_they_had_is_answered_soon(growing: Cluster) -> None:
         """RT-02, over links and watches between nodes."""
         await growing.nodes.join("fourth")
