@@ -56,9 +56,7 @@ class Parts:
         self.database = SimulatedDatabase(shared.postgres, process)
         self.content = ContentStore(self.database)
         self.directory = Directory(self.database, shared.placement)
-        self.router = Router(
-            self.directory, self.content, self._link, ask_timeout_s=shared.settings.ask_timeout_s
-        )
+        self.router = Router(self.directory, self.content, self._link, ask_timeout_s=shared.settings.ask_timeout_s)
         self.local: tuple[int, Host] | None = None
 
     def _link(self, route: Route, router: Router) -> Link:
@@ -94,6 +92,7 @@ class Home:
         self.lease: Lease | None = None
         self.task: asyncio.Task[None] | None = None
         self.draining = False
+        self.resumed_at = 0.0
 
     @property
     def run(self) -> int:

@@ -1,10 +1,10 @@
 """An event loop in which time is virtual, every process of a world lives, and a seed decides what runs next.
 
-Real processes are concurrent; here their callbacks take turns in one thread. Which of the callbacks that are ready runs
-next is drawn from the seed, so each seed is another interleaving, and the same seed is always the same one. Kept as
-asyncio has it: callbacks of one object (the steps of one task, the deliveries of one transport, the flushes of one link)
-run in the order in which they were scheduled. Not kept: any order between different objects. Some seeds shuffle nothing,
-so that an order that only asyncio's own queue gives is seen too.
+Real processes are concurrent; here their callbacks take turns in one thread. Which of the callbacks that are ready
+runs next is drawn from the seed, so each seed is another interleaving, and the same seed is always the same one. Kept
+as asyncio has it: callbacks of one object (the steps of one task, the deliveries of one transport, the flushes of one
+link) run in the order in which they were scheduled. Not kept: any order between different objects. Some seeds shuffle
+nothing, so that an order that only asyncio's own queue gives is seen too.
 """
 
 import asyncio
@@ -46,11 +46,25 @@ class Process:
 PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 
 
+class NumberedTask(asyncio.Task[Any]):
+    """Its hash is the order in which tasks were made, not an address: groups of tasks are sets, ended in set order."""
+
+    def __hash__(self) -> int:
+        try:
+            return self._number
+        except AttributeError:
+            loop = self.get_loop()
+            assert isinstance(loop, VirtualLoop)
+            loop.tasks_made += 1
+            self._number: int = loop.tasks_made
+            return self._number
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """Runs the callbacks of living processes, one at a time, and moves time on when none is ready."""
 
     _ready: deque[Any]
-    _scheduled: list[tuple[float, int, Any]]  # type: ignore[assignment]
+    _scheduled: list[tuple[float, int, Any]]
 
     def __init__(self, random: Random, *, shuffled: bool) -> None:
         super().__init__()
@@ -61,6 +75,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.listeners: dict[str, tuple[Process, Callable[[], asyncio.Protocol]]] = {}
         self.connect: Callable[..., Any] | None = None
         self._timers = 0
+        self.tasks_made = 0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def time(self) -> float:
@@ -70,7 +85,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def create_task(self, coro: Any, *, name: Any = None, context: Any = None) -> Any:
         """As usual; besides, the task is kept until it is done, so that one of a dead process stays what it was."""
-        task: asyncio.Task[Any] = super().create_task(coro, name=name, context=context)
+        task = NumberedTask(coro, loop=self, name=name, context=context)
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -100,12 +115,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Close what is still suspended at the end of a world, without letting it do anything."""
         for task in list(self._tasks):
             with contextlib.suppress(BaseException):
-                task.get_coro().close()  # type: ignore[union-attr]
+                task.get_coro().close()
         self._tasks.clear()
         self._ready.clear()
         self._scheduled.clear()
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
         """As usual; timers of one moment come in the order in which they were set."""
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         self._timers += 1

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-
 from actors.catalog import Catalog
 from actors.runtime import journal
 from actors.runtime.database import Row
@@ -12,16 +11,24 @@ from schemas.address import Address
 from scripts.verify import clients, records, walk
 from scripts.verify.history import History
 from scripts.verify.report import Report
-from scripts.verify.snapshot import ACCOUNTS, CHECKPOINTS, DEAD_LETTERS, DISCARDED, OUTBOX, REMINDERS, TURNS, Pages
-from scripts.verify.snapshot import Snapshot
+from scripts.verify.snapshot import (
+    ACCOUNTS,
+    CHECKPOINTS,
+    DEAD_LETTERS,
+    DISCARDED,
+    OUTBOX,
+    REMINDERS,
+    TURNS,
+    Pages,
+    Snapshot,
+)
 from scripts.verify.walk import Walk
 from tests.simulation.store import Store
 
 
-async def verified(store: Store, catalog: Catalog, history: History) -> Report:
+async def verified(store: Store, history: History) -> Report:
     """What verify says of everything that happened."""
     made = Walk(SimulatedSnapshot(store), lambda what, done: None, history=history, strict=True)
-    made.catalog = catalog
     return await made.run()
 
 
@@ -47,7 +54,7 @@ class SimulatedSnapshot(Snapshot):
     async def pages(self, pages: Pages) -> AsyncIterator[list[Row]]:
         rows = _PAGES[pages](self.store)
         if rows:
-            yield rows  # type: ignore[misc]
+            yield rows
 
     async def execute(self, sql: str, *values: Any) -> str:
         self._journal: list[Any] | None = list(self.store.journal.rows())
@@ -59,7 +66,7 @@ class SimulatedSnapshot(Snapshot):
             return rows
         found = _QUERIES.get(sql)
         if found is not None:
-            return found(self.store, *values)  # type: ignore[return-value]
+            return found(self.store, *values)
         return self.store.run([(sql, values)])  # type: ignore[return-value]
 
 
@@ -90,7 +97,9 @@ def _no_incident(store: Store, ids: list[str], addresses: list[str]) -> list[Any
 
 def _no_sanction(store: Store, *columns: Any) -> list[Any]:
     there = {(row["user_id"], row["standing"], row["at"]) for row in store.sanction}
-    wanted = [dict(zip(("player", "standing", "at", "address"), one, strict=True)) for one in zip(*columns, strict=True)]
+    wanted = [
+        dict(zip(("player", "standing", "at", "address"), one, strict=True)) for one in zip(*columns, strict=True)
+    ]
     return [one for one in wanted if (one["player"], one["standing"], one["at"]) not in there]
 
 
@@ -117,4 +126,3 @@ _QUERIES: dict[str, Callable[..., list[Any]]] = {
     records._NO_INCIDENT: _no_incident,
     records._NO_SANCTION: _no_sanction,
 }
-

@@ -11,9 +11,10 @@ from typing import Any
 import structlog
 
 from actors import runtime
+from actors.catalog import Catalog
 from actors.runtime import lease, router, sweeper, topics
 from schemas import limits
-from scripts.verify import tells
+from scripts.verify import tells, walk
 from tests.simulation.loop import PROCESS, VirtualLoop
 
 _HOMES_OF_DRIVERS = ("bus", "cluster", "director")
@@ -69,9 +70,9 @@ def _modules() -> list[ModuleType]:
 
 
 @contextmanager
-def replaced(loop: VirtualLoop, on_log: Callable[[str, str, dict[str, Any]], None]) -> Iterator[None]:
+def replaced(loop: VirtualLoop, catalog: Catalog, on_log: Callable[[str, str, dict[str, Any]], None]) -> Iterator[None]:
     """Within the block the runtime lives in the world of this loop."""
-    changes = list(CONSTANTS)
+    changes = [*CONSTANTS, (walk, "Catalog", lambda: catalog)]
     log = Log(on_log)
     virtual = VirtualTime(loop)
     for module in _modules():

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from schemas.messages import CONTROL, SYSTEM, Request, pack
-from tests.simulation.loop import Process
 from actors.runtime.cell import Delivery
+from schemas.messages import CONTROL, SYSTEM, Request, pack
 from tests.simulation.homes import Home
+from tests.simulation.loop import Process
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -41,7 +41,8 @@ class Trouble:
             (self.clock_jumps, 0.3),
         ]
         for fault, share in kinds:
-            if self.random.random() < share:
+            wanted = fault.__name__ in world.faults if world.faults else self.random.random() < share
+            if wanted:
                 self.faults += [fault] * self.random.randint(1, 3)
         self.pause_s = self.random.choice((0.1, 0.3, 1.0, 3.0))
 
@@ -67,6 +68,7 @@ class Trouble:
         world.jump_ms = max(self._jumps)
         for home in world.homes:
             if home.process.paused:
+                home.resumed_at = world.loop.now_s
                 world.loop.resume(home.process)
 
     def _later(self, after_s: float, undo: Callable[[], None]) -> None:
@@ -121,6 +123,7 @@ class Trouble:
 
         def resume() -> None:
             if home.process.alive and home.process.paused:
+                home.resumed_at = self.world.loop.now_s
                 self.world.loop.resume(home.process)
 
         self._later(pause_s, resume)
@@ -202,6 +205,7 @@ class Trouble:
                 self._refresh()
             if len(world.homes) < HOSTS_WANTED:
                 world.start_host()
+            world.audit()
             await asyncio.sleep(LOOK_EVERY_S * (0.2 + self.random.random()))
 
     def _ended(self, home: Home) -> None:
@@ -218,36 +222,48 @@ class Trouble:
     def cut_links(self) -> None:
         self.world.network.cut(0.5)
 
+    def _undo(self, after_s: float, undo: Callable[[], None]) -> None:
+        """Postgres is well again after this time."""
+        postgres = self.world.postgres
+        postgres.troubled_until = max(postgres.troubled_until, self.world.loop.now_s + after_s)
+        self._later(after_s, undo)
+
     def postgres_down(self) -> None:
         """It restarts: what is under way there is rolled back."""
         postgres = self.world.postgres
         postgres.down = True
-        self._later(self.random.choice((0.05, 1.0, 4.0)), lambda: setattr(postgres, "down", False))
+        self._undo(self.random.choice((0.05, 1.0, 4.0)), lambda: setattr(postgres, "down", False))
 
     def postgres_loses(self) -> None:
         postgres = self.world.postgres
         postgres.lost_share = self.random.choice((0.05, 0.3))
-        self._later(self.random.random() * 5, lambda: setattr(postgres, "lost_share", 0.0))
+        self._undo(self.random.random() * 5, lambda: setattr(postgres, "lost_share", 0.0))
 
     def postgres_silent(self) -> None:
-        """One process' packets to Postgres vanish."""
+        """The packets of one host to Postgres vanish, and perhaps those of a gateway beside it."""
         home = self._some_home()
-        if home is None:
+        if home is None or self.world.postgres.silent_to:
             return
+        cut_off = {home.process}
+        if self.random.random() < 0.5:
+            cut_off.add(self.random.choice(self.world.gateways).process)
         silent = self.world.postgres.silent_to
-        silent.add(home.process)
-        self.world.doubled_until = max(self.world.doubled_until, self.world.loop.now_s + 10 + STOLEN_S)
-        self._later(self.random.choice((0.5, 3.0, 9.0)), lambda: silent.discard(home.process))
+        silent |= cut_off
+        silent_s = self.random.choice((0.5, 3.0, 9.0, 14.0))
+        self.world.doubled_until = max(self.world.doubled_until, self.world.loop.now_s + silent_s + STOLEN_S)
+        self._undo(silent_s, lambda: silent.difference_update(cut_off))
 
     def postgres_slow(self) -> None:
         postgres = self.world.postgres
         postgres.slow_s = self.random.choice((0.02, 0.1, 0.5))
-        self._later(self.random.random() * 3, lambda: setattr(postgres, "slow_s", 0.002))
+        self._undo(self.random.random() * 3, lambda: setattr(postgres, "slow_s", 0.002))
 
     def clock_jumps(self) -> None:
         """Postgres' clock is set, forward or back."""
         self.world.jump_ms += self.random.choice((-600_000, -3_000, 3_000, 600_000))
         self._jumps.append(self.world.jump_ms)
+        # Leases by the old time say nothing any more, and this director believes them all the same.
+        self.world.doubled_until = max(self.world.doubled_until, self.world.loop.now_s + STOLEN_S)
 
 
 _NOBODY = Process("nobody")

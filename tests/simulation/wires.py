@@ -1,4 +1,4 @@
-"""How processes of a world reach each other and Postgres: connections that delay, break, stand still and lose answers."""
+"""How processes of a world reach each other and Postgres: connections that delay, break and lose answers."""
 
 import asyncio
 from collections import deque
@@ -31,6 +31,8 @@ class Postgres:
         self.lost_share = 0.0
         """Of how many statements the connection is lost before the answer."""
         self.slow_s = 0.002
+        self.troubled_until = 0.0
+        self._doubtful: dict[Process, list[asyncio.TimerHandle]] = {}
         self.late_s = 0.0
         """How much later than its client's loss a statement may still be carried out."""
         self.on_run: Callable[[Process, Sequence[Statement], str], None] = lambda process, statements, how: None
@@ -92,7 +94,14 @@ class Postgres:
                 self.loop.call_later(answers_s, _give, answer, result)
 
         # In nobody's context: the server lives on when the client has died.
-        self.loop.call_later(after_s, carry_out, context=self.context)
+        timer = self.loop.call_later(after_s, carry_out, context=self.context)
+        if answers_s is None:
+            self._doubtful.setdefault(process, []).append(timer)
+
+    def end_backends(self, process: Process) -> None:
+        """What a client of this process has lost sight of is carried out by now, or never will be."""
+        for timer in self._doubtful.pop(process, ()):
+            timer.cancel()
 
     @property
     def context(self) -> Any:
@@ -153,6 +162,10 @@ class SimulatedStatements(Statements):
 
     async def commit(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
         await self.postgres.ask(self.process, statements)
+
+    async def settle(self) -> None:
+        if self.process not in self.postgres.silent_to and not self.postgres.down:
+            self.postgres.end_backends(self.process)
 
     def drop(self) -> None:
         """Nothing to close."""

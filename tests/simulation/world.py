@@ -1,7 +1,9 @@
 """A whole Greenroom out of one seed: hosts, gateways and players in virtual time, and everything that can go wrong."""
 
 import asyncio
+import contextlib
 import gc
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,32 +14,28 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from actors.catalog import Catalog
-from actors.runtime.placement import Placement
-from schemas.address import Address, player
-from schemas.messages import pack
+from actors.runtime.host import Host
+from actors.runtime.waker import HistoryBroken
+from schemas.address import Address
 from schemas.settings import PROJECT, Settings
 from scripts.content_files import load_content
 from scripts.verify.history import History
 from tests.harness.kinds import Counter as Total
-from tests.harness.kinds import counter, kinds_known
+from tests.harness.kinds import kinds_known
 from tests.simulation import proofs, seams
+from tests.simulation.cast import ACTORS, COUNTERS
 from tests.simulation.homes import Home, Parts, Shared
 from tests.simulation.loop import Process, VirtualLoop
 from tests.simulation.players import Players
+from tests.simulation.sabotage import Sabotage
 from tests.simulation.store import Store
 from tests.simulation.trouble import Trouble
 from tests.simulation.wires import Network, Postgres, Pushes
 
 STEPS = 200
 QUIET_WITHIN_S = 400.0
-STALE_MAX_S = 5.0
-"""How old an answer may be when two hosts believe that they own a slot: the bound that the design publishes."""
-
-PLAYERS = tuple(player(key) for key in ("ann", "bea", "cleo"))
-COUNTERS = tuple(counter(key) for key in ("one", "two", "three", "four"))
-BOARDS = tuple(Address("leaderboard", f"{board}/0") for board in ("main", "daily", "teams"))
-DETECTOR = Address("fraud", "0")
-ACTORS = (*PLAYERS, *COUNTERS, *BOARDS, DETECTOR)
+BEHIND_MAX_S = 3.0
+"""How long a host may take to find out that an actor's journal went on without it."""
 
 
 @cache
@@ -85,10 +83,22 @@ class Outcome:
 class World:
     """One seed."""
 
-    def __init__(self, seed: int, steps: int = STEPS) -> None:
+    def __init__(
+        self,
+        seed: int,
+        steps: int = STEPS,
+        sabotage: Sabotage = contextlib.nullcontext,
+        *,
+        faults: tuple[str, ...] = (),
+        think_s: float | None = None,
+    ) -> None:
         self.seed = seed
         self.random = Random(seed)
         self.steps_left = steps
+        self.sabotage = sabotage
+        self.faults = faults
+        """Only these, where they are given; else the seed chooses."""
+        self.think_s = think_s
         self.failures: list[str] = []
         self.counts: Counter[str] = Counter()
         self.history = History()
@@ -163,8 +173,6 @@ class World:
         self.counts[event] += 1
         self.trace(level, event)
         if level in ("exception", "critical") or event == "task_failed":
-            import traceback
-
             told = traceback.format_exc() if level == "exception" else repr(fields.get("exc_info", fields))
             self.fail(f"the runtime logged {event} {fields}: {told[-1500:]}")
 
@@ -173,9 +181,24 @@ class World:
         if self._totals.get((address, version)) != fingerprint:
             self.fail(f"{address} was shown at version {version} as it never was")
 
-    def oldest_allowed(self, address: Address, at_s: float) -> int:
-        """The version that an answer of this moment must show at least, if it may be as old as the bound says."""
-        return max((version for when, version in self.written_at[address] if when <= at_s - STALE_MAX_S), default=0)
+    def version_at(self, address: Address, at_s: float) -> int:
+        """The actor's last version in the journal at a moment that is past."""
+        return max((version for when, version in self.written_at[address] if when <= at_s), default=0)
+
+    def audit(self) -> None:
+        """Nobody's memory is behind the journal for long while Postgres is well."""
+        now = self.loop.now_s
+        if now - self.postgres.troubled_until < BEHIND_MAX_S:
+            return
+        for home in self.homes:
+            host = home.host
+            if host is None or home.process.paused or home.draining or now - home.resumed_at < BEHIND_MAX_S:
+                continue
+            for address, cell in host.cells.items():
+                if cell.awake and host.lease.owns(cell.slot) and home.process.context.run(_valid, host):
+                    due = self.version_at(address, now - BEHIND_MAX_S)
+                    if cell.version < due:
+                        self.fail(f"{home.process} has had {address} at version {cell.version} for long, not at {due}")
 
     # -- life and death of processes ------------------------------------------------------------------------------
 
@@ -216,7 +239,7 @@ class World:
     def run(self) -> Outcome:
         """Everything that happens under this seed."""
         loop = self.loop
-        with seams.replaced(loop, self._logged):
+        with seams.replaced(loop, self.shared.catalog, self._logged), self.sabotage():
             try:
                 loop.set_exception_handler(lambda loop, context: self._unhandled(context))
                 loop.run_until_complete(self._live())
@@ -225,9 +248,7 @@ class World:
                 loop.close()
         self.trace(loop.passes, loop.random.getstate(), self.random.getstate())
         self.trace(sorted((str(address), fingerprint) for address, fingerprint in self._ends()))
-        return Outcome(
-            self.seed, self.failures, self._hash.hexdigest(), loop.passes, loop.now_s - 1_000.0, self.counts
-        )
+        return Outcome(self.seed, self.failures, self._hash.hexdigest(), loop.passes, loop.now_s - 1_000.0, self.counts)
 
     def _ends(self) -> list[tuple[Address, int]]:
         return [(address, self.store.journal.last(address)) for address in self.store.journal.turns]
@@ -243,7 +264,7 @@ class World:
         store.content[1] = {"version": 1, "active": True, "body": to_json(body)}
         places = [self.shared.placement.place(address) for address in ACTORS]
         # The buckets of dedicated actors too: their parcels and reminders are swept by these.
-        for slot in dict.fromkeys(name for slot, bucket in places for name in (slot, str(bucket))):
+        for slot in dict.fromkeys(name for place, bucket in places for name in (place, str(bucket))):
             store.slot[slot] = {"slot": slot, "run": None}
         for _ in range(self.random.randint(1, 3)):
             self.start_host()
@@ -277,7 +298,7 @@ class World:
         await asyncio.sleep(1.0)
 
     async def _judge(self) -> None:
-        report = await proofs.verified(self.store, self.shared.catalog, self.history)
+        report = await proofs.verified(self.store, self.history)
         for finding in report.findings:
             if finding.invariant == "K10" and "shows version" in finding.what and self.doubled_until:
                 continue  # judged by the players, by the bound that the design publishes
@@ -293,10 +314,19 @@ class World:
                 if not cell.awake or not home.host.lease.owns(cell.slot):
                     continue
                 last = self.store.journal.last(address)
+                try:
+                    actor = proofs.replayed(self.store, self.shared.catalog, address)
+                except HistoryBroken as broken:
+                    self.fail(str(broken))
+                    continue
                 if cell.version != last:
                     self.fail(f"{home.process} has {address} at version {cell.version}, the journal at {last}")
-                elif cell.actor.fingerprint() != proofs.replayed(self.store, self.shared.catalog, address).fingerprint():
+                elif cell.actor is None or cell.actor.fingerprint() != actor.fingerprint():
                     self.fail(f"{home.process} has another state of {address} than the journal gives")
+
+
+def _valid(host: Host) -> bool:
+    return host.lease.valid
 
 
 @cache
@@ -304,15 +334,12 @@ def hash_of(sql: str) -> str:
     return blake2b(sql.encode(), digest_size=4).hexdigest()
 
 
-def simulate(seed: int, steps: int = STEPS) -> Outcome:
+def simulate(seed: int, steps: int = STEPS, sabotage: Sabotage = contextlib.nullcontext, **profile: Any) -> Outcome:
     """Run one seed."""
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return World(seed, steps).run()
+        return World(seed, steps, sabotage, **profile).run()
     finally:
         if collecting:
             gc.enable()
-
-
-__all__ = ["ACTORS", "Outcome", "Placement", "World", "pack", "simulate"]
