@@ -1,6 +1,5 @@
 """`greenroom chaos`: the command, what it asks before it begins, and its progress."""
 
-import asyncio
 import contextlib
 import sys
 import tempfile
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -70,7 +68,6 @@ def chaos(
         if not outcome.ok:
             raise typer.Exit(FAILED)
 
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     terminal.run(go())
 
 

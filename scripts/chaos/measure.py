@@ -9,6 +9,7 @@ from typing import Any
 from actors.runtime.placement import Placement
 from scripts.chaos.faults import Struck
 from scripts.chaos.history import Operation
+from scripts.chaos.wires import ATTEMPT_S
 
 WINDOW_S = 12.0
 """An answer that comes later after a fault is still counted to it, unless another fault comes before."""
@@ -152,7 +153,7 @@ def _until(number: int, struck: Sequence[Struck]) -> float:
 
 def _cost(struck: Struck, until: float, by_end: Sequence[Operation]) -> Cost:
     cost = Cost(struck)
-    near = [one for one in by_end if one.ended >= struck.at and one.sent < until and _hit(one, struck)]
+    near = [one for one in by_end if _met(one, struck) and one.sent < until and _hit(one, struck)]
     first = next((one.ended for one in near if one.sent > struck.at and one.outcome == "ok"), None)
     cost.first_s = None if first is None else first - struck.at
     delays: list[float] = []
@@ -161,17 +162,22 @@ def _cost(struck: Struck, until: float, by_end: Sequence[Operation]) -> Cost:
         slow = one.ended - max(one.sent, struck.at) > SLOW_S or len(one.attempts) > 1
         if one.outcome == "info":
             cost.errors += 1
-        if waited:
+        elif waited:
             delays.append(one.ended - struck.at)
         elif slow:
             # Service was back when it was sent: what it waited itself is what the fault cost it.
             delays.append(one.ended - max(one.sent, struck.at))
     delays.sort()
-    cost.affected = len(delays)
-    cost.late = sum(delay > SOON_S for delay in delays)
+    cost.affected = len(delays) + cost.errors
+    cost.late = sum(delay > SOON_S for delay in delays) + cost.errors
     if delays:
         cost.most_s, cost.all_s = _at(delays, 0.99), delays[-1]
     return cost
+
+
+def _met(operation: Operation, struck: Struck) -> bool:
+    """Whether it was under way when the fault struck, or came later. Without an answer it ended some time later."""
+    return operation.ended + (ATTEMPT_S if operation.outcome == "info" else 0.0) >= struck.at
 
 
 def _hit(operation: Operation, struck: Struck) -> bool:
