@@ -30,7 +30,9 @@ from gateway.logs import access_log, application_log, error_log
 from gateway.malformed import LINE_BYTES_MAX, Runner, headers_too_large
 from gateway.metrics import GatewayMetrics, LoopLag, Reading, merged
 from gateway.ops import Ops
+from gateway.postman import Postman, carriers
 from gateway.presence import Presence
+from gateway.presence_watch import PresenceWatch
 from gateway.rest import Rest
 from gateway.silent import SilentConnections
 from gateway.table import shared_key, warm_gathers
@@ -84,7 +86,9 @@ class Gateway:
         self.cache = Cache(router, bus, shared_key)
         self.presence = Presence(bus)
         self.hub = Hub(router, bus, catalog, content_store, self.metrics)
-        self.sockets = Sockets(access, self.calls, self.cache, self.hub, self.presence, self.metrics)
+        self.watch = PresenceWatch(router, bus, self.presence)
+        self.sockets = Sockets(access, self.calls, self.cache, self.hub, self.presence, self.watch, self.metrics)
+        self.postman = Postman(database, self.presence, carriers(settings))
         self.health = Health(database, bus, self.version, lambda: self.ready)
         self._lag = LoopLag()
         self._silent = SilentConnections()
@@ -170,7 +174,7 @@ class Gateway:
         application[ACCESS] = self._access
         application[LIMITER] = Limiter()
         application[SETTINGS] = self.settings
-        application.add_routes(Rest(self.calls, self.cache).routes())
+        application.add_routes(Rest(self.calls, self.cache, self.presence).routes())
         application.add_routes(account_routes.routes(self._access))
         application.add_routes(self.sockets.routes())
         application.add_routes(self.health.routes())
@@ -335,6 +339,8 @@ class Gateway:
                 ("sockets", self.sockets.run_forever),
                 ("hub", self.hub.run_forever),
                 ("presence", self.presence.run_forever),
+                ("presence watch", self.watch.run_forever),
+                ("postman", self.postman.run_forever),
                 ("warm", self._keep_warm),
                 ("lag", self._watch_lag),
                 ("silent connections", functools.partial(self._silent.run_forever, runner.server)),

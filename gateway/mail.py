@@ -28,8 +28,10 @@ class Mail:
         self._slots = asyncio.Semaphore(SENDING_MAX)
         self._present = 0
 
-    async def send(self, to: str, subject: str, text: str) -> None:
-        """Hand it to the mail server; refused as `address_refused`, UNAVAILABLE or OVERLOADED when that fails."""
+    async def send(self, to: str, subject: str, text: str, *, id_: str = "") -> None:
+        """Hand it to the mail server; `id_` makes its message id.
+
+        Refused as `address_refused`, UNAVAILABLE or OVERLOADED when that fails."""
         if self._server is None:
             log.warning("mail_not_sent", reason="GREENROOM_SMTP_URL is not set", to=to, subject=subject, text=text)
             return
@@ -38,7 +40,7 @@ class Mail:
         self._present += 1
         try:
             async with asyncio.timeout(SEND_WITHIN_S), self._slots:
-                await self._server.send(self._sender, to, subject, text)
+                await self._server.send(self._sender, to, subject, text, id_)
         except (aiosmtplib.SMTPRecipientsRefused, ValueError) as refused:
             log.warning("mail_refused", reason=type(refused).__name__)
             raise Refusal("address_refused", "The mail server does not take mail for this address.") from None
@@ -63,10 +65,12 @@ class Smtp:
         # Codes and passwords do not travel in the clear, unless the operator says that the way is safe.
         self._upgrade = None if self._implicit else not bare
 
-    async def send(self, sender: str, to: str, subject: str, text: str) -> None:
+    async def send(self, sender: str, to: str, subject: str, text: str, id_: str = "") -> None:
         """Raises aiosmtplib's errors, OSError, or ValueError for what is no address."""
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = sender, to, subject
+        if id_:
+            message["Message-ID"] = f"<{id_}@{sender.rpartition('@')[2].rstrip('>')}>"
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text)
         await aiosmtplib.send(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import Counter
+from collections.abc import Sequence
 
 from actors.runtime.bus import Bus, BusDown
 from gateway.socket import Socket
@@ -14,6 +14,9 @@ GONE_AFTER_S = 60.0
 """A gateway that died leaves its users behind for so long; with the 30 s of a silent socket that makes 90 s."""
 BATCH = 500
 CHANNEL = "presence"
+ONLINE, AWAY, OFFLINE = "online", "away", "offline"
+AWAY_AFTER_S = 300.0
+"""A client that sends nothing but signs of life for so long is away."""
 COMING_S = 5
 """A place that was taken for a socket which never entered is free again after so long."""
 
@@ -30,14 +33,22 @@ def _key(user: str) -> str:
     return f"presence:{user}"
 
 
+def _away_key(user: str) -> str:
+    """Those of the user's connections from which it is away."""
+    return f"away:{user}"
+
+
 class Presence:
     """Which users this gateway serves, told to Redis: a sorted set for each user, connection by expiry."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, *, away_after_s: float = AWAY_AFTER_S) -> None:
         self._bus = bus
+        self._away_after_s = away_after_s
         self._here: dict[str, set[Socket]] = {}
-        self._connections: Counter[str] = Counter()
-        self._changed: dict[tuple[str, str], bool] = {}
+        self._away: dict[Socket, bool] = {}
+        """Sockets whose users are away; True where the client said so, and not just silent."""
+        self._changed: dict[tuple[str, str], tuple[bool, bool]] = {}
+        """What Redis must be told: whether the connection is there, and whether its user is away from it."""
         self._filled = asyncio.Event()
 
     def here(self, user: str) -> frozenset[Socket]:
@@ -51,7 +62,7 @@ class Presence:
         """The socket speaks for its user from now on."""
         user = socket.caller.user
         self._here.setdefault(user, set()).add(socket)
-        self._change(user, socket.id, True)
+        self._change(socket)
 
     def leave(self, socket: Socket) -> None:
         """The socket is gone, and perhaps with it the user."""
@@ -62,7 +73,31 @@ class Presence:
         sockets.discard(socket)
         if not sockets:
             del self._here[user]
-        self._change(user, socket.id, False)
+        self._away.pop(socket, None)
+        self._changed[user, socket.id] = (False, False)
+        self._filled.set()
+
+    def active(self, socket: Socket, now: float) -> None:
+        """The client does something: a user who was away for being silent is back."""
+        socket.active_at = now
+        if self._away.get(socket) is False:
+            self.say(socket, away=False)
+
+    def say(self, socket: Socket, *, away: bool) -> None:
+        """The client says that its user is away, or back."""
+        before = socket in self._away
+        if away:
+            self._away[socket] = True
+        else:
+            self._away.pop(socket, None)
+        if before != away:
+            self._change(socket)
+
+    def look(self, socket: Socket, now: float) -> None:
+        """Whoever has been silent for long is away."""
+        if now - socket.active_at > self._away_after_s and socket not in self._away:
+            self._away[socket] = False
+            self._change(socket)
 
     def is_full(self, user: str) -> bool:
         """Whether the user has as many sockets here as anywhere is allowed."""
@@ -91,6 +126,25 @@ class Presence:
             return here
         return max(here, int(everywhere))
 
+    async def statuses(self, users: Sequence[str]) -> dict[str, str]:
+        """Whether each of these users is online, away or offline, on all gateways; only this one when Redis is down."""
+        now = int(time.time())
+        found: dict[str, str] = {}
+        for start in range(0, len(users), BATCH):
+            batch = users[start : start + BATCH]
+            commands = [("ZCOUNT", key(user), now, "+inf") for user in batch for key in (_key, _away_key)]
+            try:
+                counts = await self._bus.ask_all(commands)
+            except BusDown:
+                counts = [count for user in batch for count in self._counts_here(user)]
+            for user, there, away in zip(batch, counts[::2], counts[1::2], strict=True):
+                found[user] = OFFLINE if not there else AWAY if away >= there else ONLINE
+        return found
+
+    def _counts_here(self, user: str) -> tuple[int, int]:
+        sockets = self._here.get(user, ())
+        return len(sockets), sum(socket in self._away for socket in sockets)
+
     async def run_forever(self) -> None:
         """Tell Redis what changed at once, and everything again before it is forgotten."""
         refresh_at = time.monotonic() + REFRESH_EVERY_S
@@ -103,7 +157,7 @@ class Presence:
                 refresh_at = time.monotonic() + REFRESH_EVERY_S
                 for user, sockets in self._here.items():
                     for socket in sockets:
-                        self._changed.setdefault((user, socket.id), True)
+                        self._changed.setdefault((user, socket.id), (True, socket in self._away))
             self._filled.clear()
             await self.tell()
 
@@ -113,20 +167,28 @@ class Presence:
         expires_at = int(time.time() + GONE_AFTER_S)
         for start in range(0, len(changed), BATCH):
             commands: list[tuple[str | int, ...]] = []
-            for (user, connection), present in changed[start : start + BATCH]:
-                key = _key(user)
+            batch = changed[start : start + BATCH]
+            for (user, connection), (present, away) in batch:
+                key, away_key = _key(user), _away_key(user)
                 commands.append(("ZREMRANGEBYSCORE", key, "-inf", int(time.time())))
+                if away:
+                    commands.append(("ZADD", away_key, expires_at, connection))
+                    commands.append(("EXPIRE", away_key, int(2 * GONE_AFTER_S)))
+                else:
+                    commands.append(("ZREM", away_key, connection))
                 if present:
                     commands.append(("ZADD", key, expires_at, connection))
                     commands.append(("EXPIRE", key, int(2 * GONE_AFTER_S)))
                 else:
                     commands.append(("ZREM", key, connection))
-                self._bus.publish(CHANNEL, pack([user, present]))
             try:
                 await self._bus.ask_all(commands)
             except BusDown:
                 return
+            # Not before: whoever hears of it looks into Redis.
+            for (user, _), (present, _) in batch:
+                self._bus.publish(CHANNEL, pack([user, present]))
 
-    def _change(self, user: str, connection: str, present: bool) -> None:
-        self._changed[user, connection] = present
+    def _change(self, socket: Socket) -> None:
+        self._changed[socket.caller.user, socket.id] = (True, socket in self._away)
         self._filled.set()

@@ -12,6 +12,7 @@ from gateway import decode, errors
 from gateway.cache import Cache
 from gateway.calls import Calls, Found, address_of
 from gateway.identity import caller_of, identity, request_id
+from gateway.presence import Presence
 from gateway.table import API, ROWS, Key, Row
 from schemas.address import Address
 from schemas.frames import Op
@@ -30,9 +31,10 @@ class _Op(Shape):
 class Rest:
     """The handlers, and what they need."""
 
-    def __init__(self, calls: Calls, cache: Cache) -> None:
+    def __init__(self, calls: Calls, cache: Cache, presence: Presence) -> None:
         self._calls = calls
         self._cache = cache
+        self._presence = presence
 
     def routes(self) -> list[web.RouteDef]:
         """All paths that lead to actors."""
@@ -73,6 +75,8 @@ class Rest:
                 fields.update((name, request.match_info[part]) for part, name in row.fields.items())
                 if row.verb == QUERY:
                     _, data = await self._answered(request, found, address, caller, fields)
+                    if row.present:
+                        data = await self._with_presence(data, row.present)
                 else:
                     data = (await self._asked(request, found, address, caller, fields)).data
             except Refusal as refusal:
@@ -128,6 +132,11 @@ class Rest:
         if not isinstance(body, dict):
             raise Refusal("INVALID", "The body should be an object.")
         return body
+
+    async def _with_presence(self, data: Any, member: str) -> Any:
+        """The answer, with the presence of each user in one of its lists."""
+        statuses = await self._presence.statuses([entry["userId"] for entry in data[member]])
+        return {**data, member: [{**entry, "presence": statuses[entry["userId"]]} for entry in data[member]]}
 
     async def _asked(self, request: web.Request, found: Found, address: Address, caller: Caller, fields: Any) -> Reply:
         message = decode.shaped(found.message, fields)

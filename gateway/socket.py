@@ -25,6 +25,7 @@ class Socket:
     """What the gateway knows of one connection."""
 
     __slots__ = (
+        "active_at",
         "address",
         "auto_topic",
         "bucket",
@@ -57,6 +58,8 @@ class Socket:
         self.bucket = Bucket(FRAME_RATE, now)
         self.opened_at = now
         self.seen_at = now
+        self.active_at = now
+        """When the client last sent a frame that was more than a sign of life."""
         self.ping_at = 0.0
         self.outstanding = 0
         self.undecodable = 0

@@ -58,6 +58,8 @@ class Row:
     """The Location header, with members of the reply in braces."""
     refused_as: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """Codes that this path tells otherwise: code -> (status, code)."""
+    present: str = ""
+    """The list in the reply whose entries, each with a `userId`, get a `presence`: online, away or offline."""
     batch: bool = False
     """`{items: [...]}`, each item a call of its own with its own `op`."""
 
@@ -113,6 +115,13 @@ ROWS: tuple[Row, ...] = (
     Row("GET", f"{API}/leaderboard/me", "leaderboard", BOARD, "me"),
     Row("GET", f"{API}/leaderboard/around", "leaderboard", BOARD, "around"),
     Row("GET", f"{API}/leaderboard/users/{{id}}", "leaderboard", BOARD, "rank", fields={"id": "subject"}),
+    # Friends, chat and notifications
+    Row("GET", f"{API}/friends", "player", ME, "friends", present="friends"),
+    Row("GET", f"{API}/notifications", "player", ME, "inbox"),
+    Row("GET", f"{API}/channels/{{id}}/members", "channel", Key("path", "id"), "members", present="members"),
+    Row("GET", f"{API}/channels/{{id}}/messages", "channel", Key("path", "id"), "history"),
+    Row("POST", f"{API}/channels/{{id}}/messages", "channel", Key("path", "id"), "send", status=201),
+    Row("GET", f"{API}/moderation/reports", "desk", Key("fixed", "chat"), "reports"),
     # Fraud cases
     Row("GET", f"{API}/moderation/cases", "fraud", Key("fixed", "all"), "cases"),
     Row("GET", f"{API}/moderation/cases/{{id}}", "fraud", Key("fixed", "all"), "case", fields={"id": "caseId"}),

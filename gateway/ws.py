@@ -30,6 +30,7 @@ from gateway.limits import (
 from gateway.logs import access_log, error_log
 from gateway.metrics import GatewayMetrics
 from gateway.presence import Presence
+from gateway.presence_watch import PRESENCE_TOPIC, PresenceWatch
 from gateway.socket import FrameId, Socket
 from gateway.table import API
 from gateway.tasks import Tasks
@@ -49,13 +50,21 @@ class Sockets:
     """All WebSockets of this gateway."""
 
     def __init__(
-        self, access: Access, calls: Calls, cache: Cache, hub: Hub, presence: Presence, metrics: GatewayMetrics
+        self,
+        access: Access,
+        calls: Calls,
+        cache: Cache,
+        hub: Hub,
+        presence: Presence,
+        watch: PresenceWatch,
+        metrics: GatewayMetrics,
     ) -> None:
         self._access = access
         self._calls = calls
         self._cache = cache
         self._hub = hub
         self._presence = presence
+        self._watch = watch
         self._metrics = metrics
         self.received = 0
         """Frames since the start."""
@@ -111,6 +120,7 @@ class Sockets:
         if socket.identity is None:
             self._unauthenticated -= 1
         self._hub.leave(socket)
+        self._watch.leave(socket)
         self._presence.leave(socket)
         socket.outlet.flush()
         socket.outlet.close()
@@ -178,6 +188,8 @@ class Sockets:
             self._undecodable(socket, id_, refusal)
             return
         socket.undecodable = 0
+        if type_ not in ("ping", "pong", "presence"):
+            self._presence.active(socket, now)
         try:
             if socket.identity is None and type_ != "pong":
                 await self._first(socket, frame)
@@ -211,10 +223,14 @@ class Sockets:
             if frame.auth is None or await self._authenticated(socket, frame.id, frame.auth, welcome=False):
                 self._subscribe(socket, frame)
         elif isinstance(frame, frames.UnsubscribeFrame):
-            self._hub.unsubscribe(socket, frame.topic)
+            if not self._hub.unsubscribe(socket, frame.topic):
+                self._watch.leave(socket)
             socket.send(frames.answer(frame.id, "unsubscribed", topic=frame.topic))
         elif isinstance(frame, frames.PingFrame):
             socket.send({**frames.answer(frame.id, "pong"), "timestamp": frame.timestamp or now_text()})
+        elif isinstance(frame, frames.PresenceFrame):
+            self._presence.say(socket, away=frame.status == "away")
+            socket.send(frames.answer(frame.id, "presence", {"status": frame.status}))
 
     # Who it is
 
@@ -332,6 +348,10 @@ class Sockets:
             raise Refusal("INVALID", "topic: should be kind:key, such as leaderboard:main.")
         if socket.outstanding >= limits.OUTSTANDING_COMMANDS_MAX:
             raise Refusal("TOO_MANY_OUTSTANDING", f"At most {limits.OUTSTANDING_COMMANDS_MAX} may be unanswered.")
+        if topic == PRESENCE_TOPIC:
+            socket.outstanding += 1
+            self._tasks.spawn(self._watched(socket, frame.id), "watch")
+            return
         try:
             listener = self._hub.listen(socket, topic)
         except Refusal as refusal:
@@ -339,6 +359,14 @@ class Sockets:
             return
         socket.outstanding += 1
         self._tasks.spawn(self._subscribed(listener, frame.id, frame.after), "subscribe")
+
+    async def _watched(self, socket: Socket, id_: FrameId) -> None:
+        try:
+            await self._watch.subscribe(socket, id_)
+        except Refusal as refusal:
+            self._refuse(socket, id_, refusal, PRESENCE_TOPIC)
+        finally:
+            socket.outstanding -= 1
 
     async def _subscribed(self, listener: Listener, id_: FrameId, after: int | None) -> None:
         socket = listener.socket
@@ -369,6 +397,7 @@ class Sockets:
                 self._refuse(socket, None, Refusal("UNAUTHENTICATED", "No `auth` frame came in time."))
                 socket.end(POLICY, "not authenticated in time")
             return
+        self._presence.look(socket, now)
         if now - socket.seen_at > PONG_WITHIN_S + PING_EVERY_S / 2:
             socket.end(4409, "no pong")
         elif now >= socket.ping_at:

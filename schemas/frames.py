@@ -95,7 +95,17 @@ class PongFrame(Shape):
     timestamp: Annotated[str, Field(max_length=TIMESTAMP_CHARS_MAX)] | int | None = None
 
 
-ClientFrame = AuthFrame | CommandFrame | QueryFrame | SubscribeFrame | UnsubscribeFrame | PingFrame | PongFrame
+class PresenceFrame(Shape):
+    """Says that the user is away from this connection, or back; being silent for five minutes says so as well."""
+
+    type: Literal["presence"]
+    id: FrameId | None = None
+    status: Literal["online", "away"]
+
+
+ClientFrame = (
+    AuthFrame | CommandFrame | QueryFrame | SubscribeFrame | UnsubscribeFrame | PingFrame | PongFrame | PresenceFrame
+)
 
 CLIENT_FRAMES: dict[str, type[ClientFrame]] = {
     "auth": AuthFrame,
@@ -105,6 +115,7 @@ CLIENT_FRAMES: dict[str, type[ClientFrame]] = {
     "unsubscribe": UnsubscribeFrame,
     "ping": PingFrame,
     "pong": PongFrame,
+    "presence": PresenceFrame,
 }
 
 

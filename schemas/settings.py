@@ -65,6 +65,9 @@ class Settings(BaseSettings):
         None,
         description="mail server: smtp://user:password@host:587 (STARTTLS) or smtps://; without one mail is logged",
     )
+    push_service: str = Field(
+        "", description="class that pushes notifications to phones, as module:Class; empty: they go to the log"
+    )
     mail_from: str = Field("greenroom@localhost", description="sender of the mail to players")
     public_url: str | None = Field(
         None, description="address by which browsers reach the gateways, for example https://play.example.com"
