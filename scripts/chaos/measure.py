@@ -141,7 +141,7 @@ def survived(count: int) -> str:
     """What so many kills without a failure say of the failure rate, with 95 % confidence: the rule of three."""
     if count < 3:
         return "too few to bound the failure rate"
-    return f"failure rate below {300 / count:.2g} % with 95 % confidence"
+    return f"failure rate below {300 / count:.3g} % with 95 % confidence"
 
 
 def _until(number: int, struck: Sequence[Struck]) -> float:
