@@ -130,11 +130,11 @@ class Store:
         names = ("kind", "key", "version", "length", "op", "at", "run", "turn", "events")
         for values in zip(*columns[:9], strict=True):
             self.insert_turn(dict(zip(names, values, strict=True)))
-        finished = [parcel for parcel in columns[14] if parcel in self.outbox]
+        # In this order Postgres carries the parts of the statement out.
+        for parcel in columns[14]:
+            self.remove(self.outbox, parcel)
         for parcel, slot, kind, key, tells in zip(*columns[9:14], strict=True):
             self._send(parcel, slot, kind, key, tells, 0, PARCEL_DUE_MS)
-        for parcel in finished:
-            self.remove(self.outbox, parcel)
 
     def _send(self, parcel: str, slot: int, kind: str, key: str, tells: bytes, attempts: int, delay_ms: int) -> None:
         if parcel not in self.outbox:
