@@ -31,6 +31,7 @@ class Socket:
         "bucket",
         "caller",
         "closing",
+        "ended_with",
         "expiry_warned",
         "form",
         "id",
@@ -67,6 +68,8 @@ class Socket:
         self.auto_topic = ""
         self.listeners: dict[str, Listener] = {}
         self.closing: asyncio.Task[bool] | None = None
+        self.ended_with = 0
+        """The code with which the gateway ended it, if it did."""
         self.reason = ""
         """Why the gateway ended it, if it did."""
 
@@ -86,6 +89,7 @@ class Socket:
         """Write what waits, then close with this code; the transport is cut when the client does not answer."""
         if self.closing is not None:
             return
+        self.ended_with = code
         self.reason = f"{code} {reason}"
         self.outlet.flush()
         self.outlet.close()

@@ -128,7 +128,8 @@ class Sockets:
         self._metrics.conflated.inc(socket.outlet.conflated)
         if socket.closing is not None:
             await asyncio.gather(socket.closing, return_exceptions=True)
-        code = socket.ws.close_code or 1006
+        # A client that does not read never answers a close, and would count as one that just vanished.
+        code = socket.ended_with or socket.ws.close_code or 1006
         self._metrics.closes.labels(str(code)).inc()
         access_log.info(
             "socket_closed",

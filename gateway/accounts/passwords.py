@@ -48,11 +48,18 @@ class Passwords:
         self._slots = asyncio.Semaphore(workers)
         self._bound = workers + queue_max
         self._present = 0
+        self.checks = 0
+        """Passwords that were hashed or checked since the start."""
         # No password has this hash; checking it takes as long as checking a real one.
         self._dummy = bcrypt.gensalt(cost) + b"." * 31
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def present(self) -> int:
+        """Passwords that are being worked on or wait for it."""
+        return self._present
 
     async def hash(self, password: SecretStr) -> str:
         """The hash to store, with its version in front."""
@@ -82,6 +89,7 @@ class Passwords:
             async with self._slots:
                 if before is not None:
                     await before()
+                self.checks += 1
                 # Shielded: a thread cannot be cancelled, and its slot is free only when it has ended.
                 working = asyncio.get_running_loop().run_in_executor(self._pool, work)
                 try:
