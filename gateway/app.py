@@ -321,6 +321,8 @@ class Gateway:
             ("greenroom_topics", "Topics with listeners", len(self.hub)),
             ("greenroom_users_connected", "Users with a WebSocket here", self.presence.users()),
             ("greenroom_requests_in_flight", "Requests not answered yet", self._in_flight),
+            ("greenroom_password_checks_total", "Passwords hashed or checked", self._access.passwords.checks),
+            ("greenroom_password_queue", "Passwords at work or waiting for it", self._access.passwords.present),
             ("greenroom_bus_published_total", "Messages published", bus.published),
             ("greenroom_bus_dropped_total", "Messages that Redis did not take", bus.dropped),
             ("greenroom_bus_received_total", "Messages received", bus.received),
