@@ -16,7 +16,7 @@ from schemas.messages import COMMAND
 from schemas.problems import PROBLEMS
 
 _REF = "#/components/schemas/{model}"
-_ERRORS = ("400", "401", "403", "404", "409", "413", "422", "429", "500", "503")
+_ERRORS = ("400", "401", "403", "404", "409", "413", "422", "429", "431", "500", "503")
 _WHO = {"": "everybody", "player": "any authenticated user"}
 _OP = {
     "name": "Idempotency-Key",
