@@ -35,13 +35,18 @@ def channel(kind: str) -> str:
 
 
 def merged_push(events: Iterable[Any]) -> dict[str, Any]:
-    """What one turn tells subscribers: what its events changed, later facts over earlier, and the events' names."""
+    """What one turn tells subscribers: what its events changed, and the events' names. In maps later facts stand over
+    earlier ones; lists are one after the other."""
     data: dict[str, Any] = {"events": []}
     for event in events:
         data["events"].append(event.wire_name)
         for field, value in event.push().items():
             before = data.get(field)
-            data[field] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
+            if isinstance(before, dict) and isinstance(value, dict):
+                value = {**before, **value}
+            elif isinstance(before, list) and isinstance(value, list):
+                value = [*before, *value]
+            data[field] = value
     return data
 
 
