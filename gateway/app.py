@@ -341,6 +341,7 @@ class Gateway:
                 ("sockets", self.sockets.run_forever),
                 ("hub", self.hub.run_forever),
                 ("presence", self.presence.run_forever),
+                ("signs of life", self.presence.stay_alive),
                 ("presence watch", self.watch.run_forever),
                 ("postman", self.postman.run_forever),
                 ("warm", self._keep_warm),

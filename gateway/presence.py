@@ -1,6 +1,8 @@
 """Presence: on how many connections a user is, across all gateways; kept in Redis, and forgotten when unrefreshed."""
 
 import asyncio
+import contextlib
+import secrets
 import time
 from collections.abc import Sequence
 
@@ -20,9 +22,20 @@ AWAY_AFTER_S = 300.0
 COMING_S = 5
 """A place that was taken for a socket which never entered is free again after so long."""
 
+ALIVE_EVERY_S = 2.0
+ALIVE_S = 10
+"""A gateway that gave no sign of life for so long has no sockets that would keep a user from coming in elsewhere."""
+
 _TAKE_A_PLACE = """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then
+    for _, place in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+        if redis.call('EXISTS', 'gateway:' .. string.match(place, '^[^/]*')) == 0 then
+            redis.call('ZREM', KEYS[1], place)
+        end
+    end
+    if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
+end
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[3])
 redis.call('EXPIRE', KEYS[1], 120)
 return 1
@@ -43,6 +56,8 @@ class Presence:
 
     def __init__(self, bus: Bus, *, away_after_s: float = AWAY_AFTER_S) -> None:
         self._bus = bus
+        self._name = secrets.token_hex(6)
+        """Of this life of the gateway: what a former one left behind is nobody's."""
         self._away_after_s = away_after_s
         self._here: dict[str, set[Socket]] = {}
         self._away: dict[Socket, bool] = {}
@@ -74,7 +89,7 @@ class Presence:
         if not sockets:
             del self._here[user]
         self._away.pop(socket, None)
-        self._changed[user, socket.id] = (False, False)
+        self._changed[user, self._place(socket)] = (False, False)
         self._filled.set()
 
     def active(self, socket: Socket, now: float) -> None:
@@ -111,7 +126,7 @@ class Presence:
         if self.is_full(user):
             return False
         now = int(time.time())
-        place = (_key(user), now, now + COMING_S, socket.id, CONNECTIONS_PER_USER_MAX)
+        place = (_key(user), now, now + COMING_S, self._place(socket), CONNECTIONS_PER_USER_MAX)
         try:
             return bool(await self._bus.ask("EVAL", _TAKE_A_PLACE, 1, *place, timeout_s=0.2))
         except BusDown:
@@ -145,6 +160,17 @@ class Presence:
         sockets = self._here.get(user, ())
         return len(sockets), sum(socket in self._away for socket in sockets)
 
+    async def alive(self) -> None:
+        """Tell Redis that this gateway lives, and so its sockets do."""
+        with contextlib.suppress(BusDown):
+            await self._bus.ask("SET", f"gateway:{self._name}", 1, "EX", ALIVE_S, timeout_s=0.5)
+
+    async def stay_alive(self) -> None:
+        """Give signs of life, for ever."""
+        while True:
+            await self.alive()
+            await asyncio.sleep(ALIVE_EVERY_S)
+
     async def run_forever(self) -> None:
         """Tell Redis what changed at once, and everything again before it is forgotten."""
         refresh_at = time.monotonic() + REFRESH_EVERY_S
@@ -157,7 +183,7 @@ class Presence:
                 refresh_at = time.monotonic() + REFRESH_EVERY_S
                 for user, sockets in self._here.items():
                     for socket in sockets:
-                        self._changed.setdefault((user, socket.id), (True, socket in self._away))
+                        self._changed.setdefault((user, self._place(socket)), (True, socket in self._away))
             self._filled.clear()
             await self.tell()
 
@@ -190,5 +216,8 @@ class Presence:
                 self._bus.publish(CHANNEL, pack([user, present]))
 
     def _change(self, socket: Socket) -> None:
-        self._changed[socket.caller.user, socket.id] = (True, socket in self._away)
+        self._changed[socket.caller.user, self._place(socket)] = (True, socket in self._away)
         self._filled.set()
+
+    def _place(self, socket: Socket) -> str:
+        return f"{self._name}/{socket.id}"
