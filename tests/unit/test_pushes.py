@@ -8,7 +8,8 @@ from tests.unit.stage import catalog
 
 def test_two_messages_of_one_turn_are_both_pushed() -> None:
     notified = catalog().kind("player").events["notified"]
-    events = [notified(id=id_, template="hello", data={}, at=1, expires_at=2) for id_ in ("a", "b")]
+    fields = {"template": "hello", "data": {}, "at": 1, "expires_at": 2}
+    events = [notified.model_validate({"id": id_, **fields}) for id_ in ("a", "b")]
     assert [message["id"] for message in merged_push(events)["notifications"]] == ["a", "b"]
     assert merged_push([MessagesDeleted(ids=["a"]), MessagesDeleted(ids=["b"])])["deleted"] == ["a", "b"]
 
