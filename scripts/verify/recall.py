@@ -9,7 +9,8 @@ from actors.fraud.places import Sight, Sighted
 from actors.leaderboard.place import Place, Placed
 from actors.leaderboard.resets import ClosePart, Finish, OpenPart, PartClosed, PartOpened
 from actors.periods import DAY_MS
-from actors.player.inbox import Notified, Notify
+from actors.player.inbox import Notify
+from actors.player.notices import Notified
 from actors.player.wallet import Credit, Debit, WalletChanged
 
 Events = list[Event[Any]]
