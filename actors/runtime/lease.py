@@ -18,9 +18,9 @@ _log = structlog.get_logger("lease")
 
 LEASE_S = 5.0
 RENEW_EVERY_S = 1.0
-GIVEN_UP_S = 30.0
-"""How long a slot that was given up is not served while the table still names this run: longer than a move may take.
-When the director died in the middle of one, the slot would else belong to a host that never serves it again."""
+GIVEN_UP_S = 6.0
+"""How long a slot that was given up is not served while the table still names this run: longer than the director lets a
+move take. When it died in the middle of one, the slot would else belong to a host that never serves it again."""
 
 _REGISTER = """
 INSERT INTO host (name, endpoint, node, pid, pool, lease)
