@@ -1,6 +1,6 @@
 """The moderators' desk: what players reported, until a moderator has looked at it."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -62,9 +62,6 @@ class Desk(Actor):
 
     cases: dict[str, Case] = {}
     """By id, oldest first."""
-
-    def pack_state(self) -> Any:
-        return {"cases": {case_id: asdict(case) for case_id, case in self.cases.items()}}
 
 
 class FileReport(Command[Desk]):

@@ -1,6 +1,6 @@
 """The state of a channel: its members, its newest messages, and what became of older ones."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors.core import Actor, Rejected, Turn
@@ -105,13 +105,6 @@ class Channel(Actor):
     def find(self, number: int) -> Message | None:
         """The message, if it is among the newest."""
         return next((message for message in reversed(self.messages) if message.number == number), None)
-
-    def pack_state(self) -> Any:
-        packed = dict(self)
-        packed["messages"] = [asdict(message) for message in self.messages]
-        for name in ("members", "voices", "shutters"):
-            packed[name] = {user: asdict(part) for user, part in packed[name].items()}
-        return packed
 
     def view(self) -> Any:
         """What anyone in the channel may see."""
