@@ -35,9 +35,10 @@ class Condition:
 
     def __init__(self, player: Player, content: Content, at: int) -> None:
         self._content = content
-        self._stored = player
+        self._player = player
         self._level = player.level
         self._worn = [worn.item for worn in player.worn.values()]
+        self._most: dict[str, int] | None = None
         self.effects = dict(player.effects)
         self.at = at
         resources = content.character.resources
@@ -53,12 +54,13 @@ class Condition:
 
     def most(self) -> dict[str, int]:
         """The maximum of each resource."""
-        stats = self.stats()
-        most = {}
-        for name, resource in self._content.character.resources.items():
-            by_stat = resource.per_stat * sum(stats[resource.stat]) if resource.stat else 0
-            most[name] = max(1, resource.base + resource.per_level * (self._level - 1) + by_stat)
-        return most
+        if self._most is None:
+            stats = self.stats()
+            self._most = {}
+            for name, resource in self._content.character.resources.items():
+                by_stat = resource.per_stat * sum(stats[resource.stat]) if resource.stat else 0
+                self._most[name] = max(1, resource.base + resource.per_level * (self._level - 1) + by_stat)
+        return self._most
 
     def values(self) -> dict[str, int]:
         """How much of each resource there is."""
@@ -87,7 +89,7 @@ class Condition:
     def _become(self, worn: list[str], effects: dict[str, int], at: int) -> None:
         """What there is stays, as far as the new maximum allows; nothing is gained by a change."""
         most_before, values = self.most(), self.values()
-        self._worn, self.effects = worn, effects
+        self._worn, self.effects, self._most = worn, effects, None
         for name, most in self.most().items():
             if most != most_before[name]:
                 gauge = self._gauges.setdefault(name, Gauge(values[name], at))
@@ -124,18 +126,18 @@ class Condition:
 
     def refill(self, level: int) -> None:
         """A new level: everything is full."""
-        self._level = level
+        self._level, self._most = level, None
         self._gauges = {}
 
     def changes(self) -> Iterator[Effect]:
         """What commits the condition as it is now, if it is another than the stored one; at most once in a turn."""
         most = self.most()
         gauges = {n: g for n, g in sorted(self._gauges.items()) if g.value < most[n]}
-        if gauges == self._stored.gauges and self.effects == self._stored.effects:
+        if gauges == self._player.gauges and self.effects == self._player.effects:
             return
         packed = {name: [gauge.value, gauge.at] for name, gauge in gauges.items()}
         yield ConditionChanged(gauges=packed, effects=dict(self.effects), at=self.at)
-        if self.effects != self._stored.effects:
+        if self.effects != self._player.effects:
             if self.effects:
                 until = min(self.effects.values())
                 yield Remind(REMINDER, until, EndEffects(until=until))

@@ -28,6 +28,9 @@ class Bags(RuleBasedStateMachine):
         self.stage = small_stage()
         self.heroes = [Hero(self.stage, name) for name in ("alice", "bob")]
         self.owned: list[Counter[str]] = [Counter(), Counter()]
+        for who, hero in enumerate(self.heroes):
+            hero.given(wood=6, sword=1)
+            self.owned[who].update({"wood": 6, "sword": 1})
         self.gone: set[str] = set()
         """Ids of unique items that were thrown away or used up."""
 
@@ -46,9 +49,11 @@ class Bags(RuleBasedStateMachine):
             found += [(lot.id, lot.item, lot.quantity, bool(lot.history)) for lot in job.lots]
         return found
 
-    def pick(self, who: int, number: int) -> str | None:
-        """One of the player's stacks."""
-        ids = sorted(self.player(who).bag)
+    def pick(self, who: int, number: int, least: int = 1, items: list[str] | None = None) -> str | None:
+        """One of the player's stacks: of so many at least, and of these items."""
+        bag = self.player(who).bag
+        fitting = {i for i, stack in bag.items() if stack.quantity >= least and (not items or stack.item in items)}
+        ids = sorted(fitting)
         return ids[number % len(ids)] if ids else None
 
     def told(self, who: int, command: str, **fields: Any) -> dict[str, Any] | None:
@@ -59,7 +64,7 @@ class Bags(RuleBasedStateMachine):
         assert self.player(who).fingerprint() == before
         return None
 
-    @rule(who=PEOPLE, item=st.sampled_from(LOOSE + UNIQUE), count=st.sampled_from([1, 2, 3, 11, 25]))
+    @rule(who=PEOPLE, item=st.sampled_from(LOOSE + UNIQUE), count=st.sampled_from([1, 2, 3, 4, 5, 21]))
     def receive(self, who: int, item: str, count: int) -> None:
         grant = GrantItems(items={item: count}, reason="found")
         told = code_of(lambda: self.stage.send(self.heroes[who].address, grant))
@@ -91,25 +96,29 @@ class Bags(RuleBasedStateMachine):
         if stack_id := self.pick(who, number):
             assert (self.told(who, "move_stack", stackId=stack_id, slot=slot) is None) == (slot == 4)
 
-    @rule(who=PEOPLE, number=st.integers(0, 9), quantity=st.integers(1, 9))
+    @rule(who=PEOPLE, number=st.integers(0, 9), quantity=st.integers(1, 4))
     def split(self, who: int, number: int, quantity: int) -> None:
-        if stack_id := self.pick(who, number):
+        if stack_id := self.pick(who, number, least=2):
             self.told(who, "split_stack", stackId=stack_id, quantity=quantity)
 
     @rule(who=PEOPLE, number=st.integers(0, 9), other=st.integers(0, 9))
     def merge(self, who: int, number: int, other: int) -> None:
-        stack_id, onto = self.pick(who, number), self.pick(who, other)
-        if stack_id and onto:
+        stack_id = self.pick(who, number, items=LOOSE)
+        if stack_id is None:
+            return
+        onto = self.pick(who, other, items=[self.player(who).bag[stack_id].item])
+        if onto is not None:
             self.told(who, "merge_stacks", stackId=stack_id, onto=onto)
 
-    @rule(who=PEOPLE, number=st.integers(0, 9), slot=st.sampled_from([None, "hand", "other_hand", "head"]))
+    @rule(who=PEOPLE, number=st.integers(0, 9), slot=st.sampled_from([None, "hand", "other_hand"]))
     def equip(self, who: int, number: int, slot: str | None) -> None:
-        if stack_id := self.pick(who, number):
+        if stack_id := self.pick(who, number, items=UNIQUE):
             self.told(who, "equip", stackId=stack_id, slot=slot)
 
-    @rule(who=PEOPLE, slot=st.sampled_from(["hand", "other_hand", "head"]))
+    @rule(who=PEOPLE, slot=st.sampled_from(["hand", "other_hand"]))
     def unequip(self, who: int, slot: str) -> None:
-        self.told(who, "unequip", slot=slot)
+        worn = slot in self.player(who).worn
+        assert self.told(who, "unequip", slot=slot) is None or worn
 
     @rule(who=PEOPLE)
     def claim(self, who: int) -> None:
