@@ -44,7 +44,7 @@ class Join(Command[Channel]):
         if user in channel.members:
             return {"members": len(channel.members)}
         if place.room is None:
-            raise Rejected("not_a_room", "A direct channel is opened by its first message.")
+            raise Rejected("not_a_room", "Direct channels are opened by a message, and guilds' by belonging to them.")
         if len(channel.members) >= place.room.members_max:
             raise Rejected("channel_full")
         yield MemberJoined(user=user, name=name_in(turn.answer), at=turn.at)
@@ -77,7 +77,7 @@ class Leave(Command[Channel]):
     def decide(self, channel: Channel, turn: Turn) -> Effects:
         place = Place.of(turn)
         if place.room is None:
-            raise Rejected("not_a_room", "A direct channel cannot be left; mute or block the other one.")
+            raise Rejected("not_a_room", "Only rooms can be left.")
         if turn.caller.user in channel.members:
             yield MemberLeft(user=turn.caller.user)
         return {}
@@ -120,6 +120,6 @@ def insider(channel: Channel, turn: Turn) -> Place:
     if turn.caller.internal or MODERATOR in turn.caller.roles:
         return Place(turn.content.chat.rooms.get(turn.key), "")
     place = Place.of(turn)
-    if place.room is not None and turn.caller.user not in channel.members:
+    if not place.other and turn.caller.user not in channel.members:
         raise Rejected("not_a_member", "Join the channel first.")
     return place

@@ -135,7 +135,7 @@ class Expel(Command[Channel]):
 
     def decide(self, channel: Channel, turn: Turn) -> Effects:
         if turn.key not in turn.content.chat.rooms:
-            raise Rejected("not_a_room", "Nobody can be put out of a direct channel.")
+            raise Rejected("not_a_room", "Players are put out of rooms only; silence does for other channels.")
         if self.player in channel.members:
             yield MemberLeft(user=self.player)
         return {}

@@ -11,7 +11,7 @@ from schemas.messages import Caller
 if TYPE_CHECKING:
     from actors.content.chat import Room
 
-DIRECT = "direct"
+DIRECT, GUILD = "direct", "guild"
 MODERATOR = "moderator"
 VIEW_MESSAGES = 50
 
@@ -97,6 +97,8 @@ class Channel(Actor):
     voices: dict[str, Voice] = {}
     silenced: dict[str, int] = {}
     """Until when, by user."""
+    passes: dict[str, int] = {}
+    """Guild channels only: the number of the latest word of each player on whether it belongs to the guild."""
     shutters: dict[str, Shutter] = {}
     """Direct channels only, by the user whose it is."""
     alerted: dict[str, int] = {}
@@ -134,6 +136,11 @@ def pair_of(key: str) -> tuple[str, ...]:
     return ()
 
 
+def guild_channel_key(guild: str) -> str:
+    """The key of a guild's channel."""
+    return f"{GUILD}.{guild}"
+
+
 def direct_key(one: str, other: str) -> str:
     """The key of the direct channel of two users."""
     first, second = sorted((one, other))
@@ -141,7 +148,7 @@ def direct_key(one: str, other: str) -> str:
 
 
 class Place(NamedTuple):
-    """What kind of channel the turn is in: a room of the content, or a pair's own."""
+    """What kind of channel the turn is in: a room of the content, a pair's own, or, with neither, a guild's."""
 
     room: "Room | None"
     other: str
@@ -152,7 +159,7 @@ class Place(NamedTuple):
         """Refused when there is no such channel, or when it is a direct one of others."""
         room = turn.content.chat.rooms.get(turn.key)
         pair = pair_of(turn.key)
-        if room is None and not pair:
+        if room is None and not pair and not turn.key.startswith(f"{GUILD}."):
             raise Rejected("channel_unknown", f"There is no channel {turn.key!r}.")
         if not pair:
             return cls(room, "")

@@ -1,13 +1,16 @@
-"""What a player hears of others, and what others may know of it: introductions, and players it muted or blocked."""
+"""What a player hears of others, and they of it: introductions, its guild's channel, players it muted or blocked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from actors.channel.direct import Shut
-from actors.channel.state import direct_key
-from actors.core import Address, Command, Effects, Event, Query, Rejected, Tell, Turn
+from actors.channel.passes import Pass
+from actors.channel.state import direct_key, guild_channel_key
+from actors.core import Address, Command, Effect, Effects, Event, Query, Rejected, Tell, Turn
 from actors.player.friends import TieChanged, wish
-from actors.player.state import Player
+from actors.player.guild import GuildLeft
+from actors.player.guild_entry import FoundingPaid, GuildEntered
+from actors.player.state import Player, reaction
 from schemas import limits
 from schemas.shape import Key
 
@@ -19,6 +22,16 @@ class Introduction(Query[Player]):
 
     def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
         return {"userId": player.id, "username": player.name}
+
+
+@reaction
+def talks_with_its_guild(player: Player, events: list[Event[Any]], turn: Turn) -> Iterator[Effect]:
+    """Whoever belongs to a guild is in its channel, as long as it does."""
+    for number, event in enumerate(events, turn.version + 1):
+        if isinstance(event, GuildEntered | FoundingPaid | GuildLeft):
+            inside = not isinstance(event, GuildLeft)
+            channel = Address("channel", guild_channel_key(event.guild))
+            yield Tell(channel, Pass(user=turn.key, name=player.name, inside=inside, number=number))
 
 
 class MutePlayer(Command[Player]):

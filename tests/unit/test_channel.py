@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from actors.channel.desk import CloseCase, desk
+from actors.channel.passes import Pass
 from actors.channel.state import Channel, direct_key
 from actors.content import Content
 from actors.content.chat import Words
@@ -14,6 +15,8 @@ from actors.core import Address, Caller
 from schemas import limits
 from schemas.messages import pack, unpack
 from tests.unit.stage import Person, Stage, catalog
+from tests.unit.test_guild import found
+from tests.unit.test_guild import say as in_guild
 from tests.unit.test_player_actions import refused
 
 DAY_S = 86_400
@@ -399,6 +402,39 @@ def test_whoever_was_muted_mentions_in_vain(ann: Talker, bob: Talker) -> None:
     bob.say("unmute_player", player="ann")
     ann.tell("send", text="bob?", mentions=["bob"])
     assert bob.inbox() == [("mention", "Ann mentioned you in lobby")]
+
+
+# -- guild channels -----------------------------------------------------------------------------------------------
+
+
+def test_whoever_belongs_to_a_guild_talks_in_its_channel_and_nobody_else(stage: Stage) -> None:
+    ann, bob, eve = (Talker(stage, name, "guild.red-dragons") for name in ("ann", "bob", "eve"))
+    found(ann)
+    ann.tell("send", text="is anybody here?")
+    with refused("not_a_member", 403):
+        bob.tell("send", text="let me in")
+    with refused("not_a_room", 409):
+        bob.tell("join")
+    in_guild(bob, "join")
+    bob.tell("send", text="now I am")
+    assert ann.texts() == ["now I am", "is anybody here?"]
+    in_guild(bob, "leave")
+    with refused("not_a_member", 403):
+        bob.hears()
+    name, fields = stage.journal[bob.channel][-1]
+    last = catalog().kind("channel").events[name].model_validate(fields)
+    assert last.push() == {"departed": {"bob": "left"}}
+    with refused("not_a_member", 403):
+        eve.hears("members")
+
+
+def test_whether_one_belongs_to_a_guild_is_told_in_any_order(stage: Stage, ann: Talker) -> None:
+    channel = Address("channel", "guild.red-dragons")
+    for number, inside in ((5, False), (3, True), (5, True)):
+        stage.send(channel, Pass(user="ann", name="Ann", inside=inside, number=number))
+    assert "ann" not in stage.actor(channel).model_dump()["members"]
+    stage.send(channel, Pass(user="ann", name="Ann", inside=True, number=9))
+    assert "ann" in stage.actor(channel).model_dump()["members"]
 
 
 # -- content and size ---------------------------------------------------------------------------------------------
