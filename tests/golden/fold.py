@@ -1,26 +1,23 @@
-"""Folds a golden journal and prints, for each actor, a hash of each field of its state: `fold.py FILE.jsonl.gz`.
+"""Folds a golden journal and prints what becomes of each actor, its state and a hash of it: `fold.py FILE.jsonl.gz`.
 
-With `--record SEED`, a journal is made in a simulated world and written, with the hashes that it gives now.
+With `--record SEED`, a journal is made in a simulated world and written, with the states that it gives now.
 """
 
 import gzip
-import hashlib
 import json
 import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from actors.catalog import Catalog
-from actors.core import _canonical
 from actors.runtime.journal import StoredTurn
 from actors.runtime.waker import play_tail
 from schemas.address import Address
-from schemas.messages import pack
 
-Hashes = dict[str, dict[str, str]]
+States = dict[str, dict[str, Any]]
 
 
 def read(path: Path) -> dict[Address, list[StoredTurn]]:
@@ -35,21 +32,17 @@ def read(path: Path) -> dict[Address, list[StoredTurn]]:
     return histories
 
 
-def fold(histories: dict[Address, list[StoredTurn]]) -> Hashes:
-    """What each actor has become."""
+def fold(histories: dict[Address, list[StoredTurn]]) -> States:
+    """What each actor has become, as JSON has it, and the hash over its state."""
     catalog = Catalog()
-    hashes: Hashes = {}
+    states: States = {}
     for address, turns in sorted(histories.items()):
         kind = catalog.kind(address.kind)
         actor = kind.actor()
-        play_tail(kind, actor, 0, turns, address)
-        state: dict[str, Any] = actor.pack_state()
-        hashes[str(address)] = {name: _hash(state[name]) for name in sorted(state)}
-    return hashes
-
-
-def _hash(value: Any) -> str:
-    return hashlib.blake2b(pack(_canonical(value)), digest_size=12).hexdigest()
+        version = play_tail(kind, actor, 0, turns, address)
+        state = from_json(to_json(actor.pack_state(), bytes_mode="hex"))
+        states[str(address)] = {"version": version, "hash": actor.fingerprint(), "state": state}
+    return states
 
 
 def record(seed: int, path: Path) -> None:
@@ -66,8 +59,8 @@ def record(seed: int, path: Path) -> None:
             if Address(row["kind"], row["key"]) not in COUNTERS:
                 told = {**row, "turn": from_json(row["turn"]), "events": from_json(row["events"])}
                 file.write(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
-    hashes = json.dumps(fold(read(path)), indent=1) + "\n"
-    path.with_name(path.name.replace(".jsonl.gz", ".hashes.json")).write_text(hashes, "utf-8")
+    states = json.dumps(fold(read(path)), indent=1, ensure_ascii=False) + "\n"
+    path.with_name(path.name.replace(".jsonl.gz", ".states.json")).write_text(states, "utf-8")
 
 
 if __name__ == "__main__":

@@ -18,13 +18,29 @@ from actors.runtime.placement import Placement
 from actors.runtime.router import Link, Router
 from actors.runtime.sweeper import Sweeper
 from actors.runtime.topics import Topics
+from schemas.address import Address
 from schemas.problems import Refusal
 from schemas.settings import Settings
 from tests.simulation.loop import Process
+from tests.simulation.store import Store
 from tests.simulation.wires import Network, Postgres, Pushes, SimulatedDatabase, SimulatedStatements
 
 TOKEN = b"token"
 NODE = "here"
+
+
+class WorldPlacement(Placement):
+    """Tells the table of slots which are needed."""
+
+    def __init__(self, catalog: Catalog, settings: Settings, store: Store) -> None:
+        super().__init__(catalog, settings.placement)
+        self._store = store
+
+    def place(self, address: Address) -> tuple[str, int]:
+        slot, bucket = super().place(address)
+        self._store.reach(slot)
+        self._store.reach(str(bucket))
+        return slot, bucket
 
 
 class Shared:
@@ -35,7 +51,7 @@ class Shared:
     ) -> None:
         self.settings = settings
         self.catalog = catalog
-        self.placement = Placement(catalog, settings.placement)
+        self.placement = WorldPlacement(catalog, settings, postgres.store)
         self.postgres = postgres
         self.network = network
         self.pushes = pushes

@@ -63,6 +63,7 @@ class Store:
         self.secret = b"simulated"
         self.unique_ops = True
         """Whether the index over op ids is unique; a sabotage sets it off."""
+        self.grows = False
         self.on_turn: Callable[[Address, Row], None] = lambda address, row: None
         self._undo: list[Callable[[], Any]] = []
         self._written: list[tuple[Address, Row]] = []
@@ -136,7 +137,13 @@ class Store:
         for parcel, slot, kind, key, tells in zip(*columns[9:14], strict=True):
             self._send(parcel, slot, kind, key, tells, 0, PARCEL_DUE_MS)
 
+    def reach(self, slot: str) -> None:
+        """In a world only slots that are needed are there, and all that are."""
+        if self.grows and slot not in self.slot:
+            self.slot[slot] = {"slot": slot, "run": None}
+
     def _send(self, parcel: str, slot: int, kind: str, key: str, tells: bytes, attempts: int, delay_ms: int) -> None:
+        self.reach(str(slot))
         if parcel not in self.outbox:
             row = {"id": parcel, "slot": slot, "kind": kind, "key": key, "attempts": attempts, "tells": tells}
             self.put(self.outbox, parcel, {**row, "due": self.now_ms() + delay_ms})
@@ -163,6 +170,7 @@ class Store:
     def remind(self, *columns: Any) -> None:
         names = ("kind", "key", "name", "slot", "id", "due", "command", "data")
         for values in zip(*columns, strict=True):
+            self.reach(str(values[3]))
             self.put(self.reminder, values[:3], dict(zip(names, values, strict=True)))
 
     def forget(self, *columns: Any) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gc
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
@@ -108,7 +108,7 @@ class World:
         self.jump_ms = 0
         self.store = Store(self.now_ms)
         self.store.on_turn = self._written
-        self.written_at: dict[Address, list[tuple[float, int]]] = {address: [] for address in ACTORS}
+        self.written_at: dict[Address, list[tuple[float, int]]] = defaultdict(list)
         """When the journal got each version of an actor."""
         self.postgres = Postgres(self.loop, self.store, self.random)
         self.postgres.late_s = self.random.choice((0.0, 0.0, 0.3, 2.0))
@@ -262,10 +262,9 @@ class World:
         store = self.store
         body = from_json(content_body())
         store.content[1] = {"version": 1, "active": True, "body": to_json(body)}
-        places = [self.shared.placement.place(address) for address in ACTORS]
-        # The buckets of dedicated actors too: their parcels and reminders are swept by these.
-        for slot in dict.fromkeys(name for place, bucket in places for name in (place, str(bucket))):
-            store.slot[slot] = {"slot": slot, "run": None}
+        store.grows = True
+        for address in ACTORS:
+            self.shared.placement.place(address)
         for _ in range(self.random.randint(1, 3)):
             self.start_host()
         for _ in range(2):
