@@ -49,6 +49,13 @@ STORED = {"move": "a", **B, **WOOD, "lots": []}
 SCRIPTS: dict[str, list[list[tuple[str, dict[str, Any]]]]] = {
     "player": [
         [("start_action", {"type": "boss_kill"}), ("complete_action", {"actionId": "a", "actionToken": "a"})],
+        [("start_quest", {"quest": "daily_wins"}), ("abandon_quest", {"quest": "daily_wins"})],
+        [
+            ("start_quest", {"quest": "daily_hunt"}),
+            ("start_action", {"type": "boss_kill"}),
+            ("complete_action", {"actionId": "a", "actionToken": "a"}),
+            ("complete_quest", {"quest": "daily_hunt"}),
+        ],
         [("request_token", {}), ("increment_score", {"actionToken": "a"})],
         [("generate_action", {}), ("update_score", {"actionId": "a", "hash": "a", "timestamp": 0})],
         [
@@ -287,6 +294,14 @@ def _player_is_sound(actor: Any) -> None:
     assert len({stack.slot for stack in actor.bag.values()}) == len(actor.bag)
     assert all(stack.quantity > 0 for stack in actor.bag.values())
     assert all(gauge.value >= 0 for gauge in actor.gauges.values())
+    assert len(actor.quests) <= limits.QUESTS_ACTIVE_MAX
+    for name, errand in actor.quests.items():
+        objectives = starter_content().quests[name].objectives
+        assert all(0 < progress <= objectives[key].target for key, progress in errand.progress.items())
+    for name, feat in actor.achievements.items():
+        found = starter_content().achievements[name]
+        assert 0 < feat.progress <= found.target
+        assert len(feat.unlocked) == sum(tier.target <= feat.progress for tier in found.tiers)
     assert len(actor.waiting) <= limits.ITEMS_WAITING_MAX + limits.UNIQUES_AT_ONCE_MAX
     assert len(actor.jobs) <= limits.CRAFTING_QUEUE_MAX
     here = [*actor.bag, *actor.waiting, *(worn.id for worn in actor.worn.values())]
