@@ -8,9 +8,6 @@ from actors.fraud.assess import Report, Suspected
 from actors.fraud.places import Sight, Sighted
 from actors.leaderboard.place import Place, Placed
 from actors.leaderboard.resets import ClosePart, Finish, OpenPart, PartClosed, PartOpened
-from actors.periods import DAY_MS
-from actors.player.inbox import Notify
-from actors.player.notices import Notified
 from actors.player.wallet import Credit, Debit, WalletChanged
 
 Events = list[Event[Any]]
@@ -44,12 +41,6 @@ def _debit(events: Events) -> Command[Any]:
     return Debit(currency=changed.currency, amount=-changed.change, reason=changed.reason)
 
 
-def _notify(events: Events) -> Command[Any]:
-    notified = _first(events, Notified)
-    lives_days = (notified.expires_at - notified.at) // DAY_MS
-    return Notify(template=notified.template, data=notified.data, lives_days=lives_days)
-
-
 def _report(events: Events) -> Command[Any]:
     suspected = _first(events, Suspected)
     [incident] = suspected.incidents
@@ -70,11 +61,11 @@ RECALLED: dict[tuple[str, str], Callable[[Events], Command[Any]]] = {
     ("leaderboard", "close_part"): _close_part,
     ("player", "credit"): _credit,
     ("player", "debit"): _debit,
-    ("player", "notify"): _notify,
     ("fraud", "report"): _report,
     ("fraud", "sight"): _sight,
 }
-"""By kind and command. A late assessment cannot be recalled: its events hold only what was found suspicious."""
+"""By kind and command. A late assessment cannot be recalled: its events hold only what was found suspicious. Nor can a
+notice: the event does not say whether its time was the content's, nor on whose account it came."""
 
 
 def recalled(kind: str, name: str, events: Events) -> Command[Any] | None:
