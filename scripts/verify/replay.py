@@ -130,24 +130,48 @@ class Replay:
 
     def _play(self, past: Past) -> None:
         turn = self._turn(past) if self.whole and self.actor is not None else None
-        certain = turn is not None
+        past.certain = turn is not None
         others: list[Effect] = []
         for part in past.parts:
-            if turn is not None and certain:
-                certain = self._decides(part, turn, past, others)
+            self._play_part(part, turn if past.certain else None, past, others)
             if self.actor is None:
                 return
-            try:
-                for event in part.events:
-                    event.apply(self.actor)
-            except Exception as error:  # whatever the bug or the corruption is
-                what = f"{past}: the events of {part.name} cannot be applied ({type(error).__name__}: {error})"
-                self._broken("K5", what, _QUARANTINED)
-                self.actor = None
-                return
-        past.certain = certain
-        if certain and others:
+        if past.certain and others:
             past.send(others)
+
+    def _play_part(self, part: Part, turn: Turn | None, past: Past, others: list[Effect]) -> None:
+        """Apply the events, and (with a turn) see whether the rules decide them again, reactions included."""
+        decided = self._decided(part, turn, past) if turn is not None else None
+        rest = part.events
+        while turn is not None and decided is not None:
+            events = [effect for effect in decided if isinstance(effect, Event)]
+            if not _equal(events, rest[: len(events)]) or (rest and not events):
+                self._differs(past, part, "gives other events")
+                decided = None
+                break
+            others += [effect for effect in decided if not isinstance(effect, Event)]
+            self._apply(past, part, rest[: len(events)])
+            rest = rest[len(events) :]
+            if self.actor is None:
+                return
+            if not events or type(self.actor).reacts is Actor.reacts:
+                break
+            decided = self._reactions(self.actor, events, turn, past, part)
+        if decided is not None and rest:
+            self._differs(past, part, "gives fewer events")
+            decided = None
+        past.certain = past.certain and decided is not None
+        self._rules.redecided += decided is not None
+        self._apply(past, part, rest)
+
+    def _apply(self, past: Past, part: Part, events: list[Event[Any]]) -> None:
+        try:
+            for event in events:
+                event.apply(self.actor)
+        except Exception as error:  # whatever the bug or the corruption is
+            what = f"{past}: the events of {part.name} cannot be applied ({type(error).__name__}: {error})"
+            self._broken("K5", what, _QUARANTINED)
+            self.actor = None
 
     def _turn(self, past: Past) -> Turn | None:
         content = self._rules.contents.get(past.told.get("content", 0))
@@ -167,27 +191,30 @@ class Replay:
             consulted="consulted" in past.told,
         )
 
-    def _decides(self, part: Part, turn: Turn, past: Past, others: list[Effect]) -> bool:
-        """Whether the rules decide these events again; then what else they decide is added to the others."""
+    def _decided(self, part: Part, turn: Turn, past: Past) -> list[Effect] | None:
+        """What the rules decide for the command, None when they refuse it now."""
         if part.command is None or self.actor is None:
-            return not part.events
+            return None if part.events else []
         turn.op = part.op
         try:
-            effects = _effects(part.command, self.actor, turn)
+            return _effects(part.command, self.actor, turn)
         except Exception as refusal:  # a refusal, or what rules of today do with yesterday's requests
-            return self._differs(past, part, f"refuses it ({type(refusal).__name__}: {str(refusal)[:100]})")
-        events = [effect for effect in effects if isinstance(effect, Event)]
-        if not _equal(events, part.events):
-            return self._differs(past, part, "gives other events")
-        self._rules.redecided += 1
-        others += [effect for effect in effects if not isinstance(effect, Event)]
-        return True
+            self._differs(past, part, f"refuses it ({type(refusal).__name__}: {str(refusal)[:100]})")
+            return None
 
-    def _differs(self, past: Past, part: Part, how: str) -> bool:
+    def _reactions(
+        self, actor: Actor, events: list[Event[Any]], turn: Turn, past: Past, part: Part
+    ) -> list[Effect] | None:
+        try:
+            return list(actor.reacts(events, turn))
+        except Exception as error:
+            self._differs(past, part, f"fails to react ({type(error).__name__}: {str(error)[:100]})")
+            return None
+
+    def _differs(self, past: Past, part: Part, how: str) -> None:
         if not self._otherwise:
             self._otherwise = True
             self._rules.otherwise.append(f"{self.address} {past}: {part.name}, decided anew, {how}")
-        return False
 
     def _compare(self, stored: Checkpoint) -> None:
         if stored.version < self.version:

@@ -127,7 +127,7 @@ async def lost_incident(connection: Connection) -> None:
 
 
 HISTORIES: list[tuple[Corruption, str, object, str]] = [
-    (gap, "K4", ANN, "is missing"),
+    (gap, "K4", ANN, " missing"),
     (two_writers_in_one_turn, "K4", CUP, "two writers in one turn"),
     (unknown_run, "K4", BEA, "run 4711, which no host ever had"),
     (run_without_a_lease, "K4", "fraud:0", "had lost its lease"),
