@@ -5,12 +5,15 @@ from typing import Any
 
 from actors.core import Actor
 from actors.fraud.state import Fraudwatch
+from actors.guild.directory import GuildDirectory
+from actors.guild.state import Guild
 from actors.leaderboard.ladder import SCORE_MAX
 from actors.leaderboard.resets import PERIODS_AWAITED_MAX
 from actors.leaderboard.shard import Leaderboard
 from actors.player.state import Player
 from schemas import limits
 from schemas.address import Address
+from scripts.verify.guilds import of_directory, of_guild
 from scripts.verify.report import Report
 from scripts.verify.watcher import Watcher
 
@@ -79,3 +82,7 @@ def _measures(actor: Actor | None) -> Iterator[Measure]:
         yield from of_leaderboard(actor)
     elif isinstance(actor, Fraudwatch):
         yield from of_fraudwatch(actor)
+    elif isinstance(actor, Guild):
+        yield from of_guild(actor)
+    elif isinstance(actor, GuildDirectory):
+        yield from of_directory(actor)

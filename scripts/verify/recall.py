@@ -9,6 +9,7 @@ from actors.fraud.places import Sight, Sighted
 from actors.leaderboard.place import Place, Placed
 from actors.leaderboard.resets import ClosePart, Finish, OpenPart, PartClosed, PartOpened
 from actors.player.wallet import Credit, Debit, WalletChanged
+from scripts.verify import guild_messages
 
 Events = list[Event[Any]]
 
@@ -63,6 +64,7 @@ RECALLED: dict[tuple[str, str], Callable[[Events], Command[Any]]] = {
     ("player", "debit"): _debit,
     ("fraud", "report"): _report,
     ("fraud", "sight"): _sight,
+    **guild_messages.RECALLED,
 }
 """By kind and command. A late assessment cannot be recalled: its events hold only what was found suspicious. Nor can a
 notice: the event does not say whether its time was the content's, nor on whose account it came."""

@@ -22,6 +22,7 @@ INVARIANTS: dict[str, str] = {
     "K12": "no reply showed what the journal does not hold",
     "K13": "a repeated request got the same reply",
     "K14": "a token was used once at most, in its time",
+    "K15": "guilds and players agree on who belongs where",
     "P8": "nothing is beyond its bound",
 }
 

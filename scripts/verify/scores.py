@@ -53,7 +53,7 @@ class Scores(Watcher):
     What boards are told by messages that wait is not on them yet. A period that is closed has no entries any more.
     """
 
-    kinds = frozenset({"leaderboard", "player"})
+    kinds = frozenset({"guild", "leaderboard", "player"})
 
     def __init__(self, report: Report, content: Content) -> None:
         super().__init__(report)
@@ -71,7 +71,7 @@ class Scores(Watcher):
         self._said: dict[Ranking, int] = {}
         """The scores that its last events say."""
         self._others: dict[Ranking, dict[str, Sum]] = {}
-        """What players told boards about other subjects."""
+        """What players told boards about other subjects, and guilds about themselves."""
         self._unsure = 0
         self._scores = 0
         self._entries = 0
@@ -98,7 +98,9 @@ class Scores(Watcher):
         if past.certain:
             for _, tell in past.tells:
                 if isinstance(tell.command, Place):
-                    self._told(past.address.key, board_name(tell.to.key), tell.command)
+                    self._told(past.address, board_name(tell.to.key), tell.command)
+        elif past.address.kind != "player":
+            self._unsure += 1
 
     def _add(self, past: Past, event: ScoreAwarded | ActionCompleted) -> None:
         for board, score in event.scores.items():
@@ -111,10 +113,10 @@ class Scores(Watcher):
                 what = f"{past}: {due - event.points} + {event.points} on {board} became {score} instead of {due}"
                 self.report.found("K8", past.address, what, _TURN_BY_TURN.format(key=past.address.key))
 
-    def _told(self, player: str, board: str, place: Place) -> None:
+    def _told(self, by: Address, board: str, place: Place) -> None:
         ranking = (board, place.period)
         sums = self._own
-        if place.subject == player:
+        if by == ("player", place.subject):
             found = sums.get(ranking)
             if found is None:
                 found = sums[ranking] = Sum()

@@ -17,6 +17,7 @@ from actors.times import rfc3339
 from schemas.address import Address
 from scripts.verify.bounds import Bounds
 from scripts.verify.clients import Clients
+from scripts.verify.guilds import Guilds
 from scripts.verify.history import History
 from scripts.verify.records import Players, Records, Reminders
 from scripts.verify.replay import HostRun, Replay, Rules
@@ -68,6 +69,7 @@ class Walk:
             tells,
             Scores(report, self._content),
             Wallets(report),
+            Guilds(report),
             Tokens(report),
             Bounds(report),
             Records(report),
