@@ -24,6 +24,8 @@ class PutUp(Command[Player]):
     goods: Goods
 
     def decide(self, player: Player, turn: Turn) -> Effects:
+        if self.goods.nothing:
+            raise Rejected("offer_empty", "There is nothing to put up.")
         to = trade_address(self.trade)
         try:
             payments, things = self._gathered(player, turn)
