@@ -8,9 +8,11 @@ from pydantic import Field
 from actors.core import Actor, Address, Command, Effects, Event, Query, Rejected, Turn
 from actors.times import rfc3339
 from schemas import limits
-from schemas.shape import Amount, Integer, Key, Text
+from schemas.shape import Amount, Key, Text
 
 MODERATORS = frozenset({"moderator"})
+MOMENT_MAX = 253_402_300_799_999
+"""The last millisecond that can be written as a time."""
 
 
 def desk() -> Address:
@@ -71,7 +73,7 @@ class FileReport(Command[Desk]):
     message: Amount
     author: Key
     text: Text
-    said_at: Integer
+    said_at: Annotated[int, Field(ge=0, le=MOMENT_MAX)]
     by: Key
     reason: Text
 

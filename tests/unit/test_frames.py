@@ -14,6 +14,7 @@ from gateway.outlet import TRANSPORT_BYTES_MAX, Outlet
 from gateway.topics import Listener, State, TurnTopic, ViewTopic, topic_of
 from schemas import frames
 from schemas.address import Address
+from schemas.messages import Caller
 from schemas.problems import Refusal
 
 
@@ -153,7 +154,8 @@ async def test_a_slow_client_gets_the_latest_of_what_conflates_and_is_then_cut_o
 class Ear:
     """Hears what a topic tells one socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, user: str = "ann") -> None:
+        self.caller = Caller(user)
         self.form = forms.JSON
         self.pipe = Pipe()
         self.outlet = Outlet(self.pipe, lambda: None)
@@ -279,6 +281,37 @@ async def test_a_push_that_names_an_unknown_predecessor_makes_the_topic_catch_up
     topic.pushed("a", 9, {}, 8)
     assert topic.stale
     assert stale == [False]
+
+
+async def test_a_push_for_one_user_is_told_to_nobody_else() -> None:
+    topic = sheet_topic()
+    ears = {user: Ear(user) for user in ("ann", "bob")}
+    for ear in ears.values():
+        listener = Listener(cast(Any, ear), topic, "sheet:a")
+        topic.listeners.add(listener)
+        topic.answer(listener, "1", 4, [State(6, None, [[5, {"onlyFor": "ann"}], [6, {}]])])
+    topic.pushed("a", 7, {"onlyFor": "bob"}, 6)
+    assert [seq for _, seq, _ in ears["ann"].heard] == [6, 5, 6]
+    assert [seq for _, seq, _ in ears["bob"].heard] == [6, 6, 7]
+
+
+async def test_whoever_departs_hears_the_last_push_and_then_its_listener_ends() -> None:
+    topic = sheet_topic()
+    ended: list[Listener] = []
+    topic.on_departed = ended.append
+    _, early = listening(topic)
+    topic.answer(early, "1", None, [State(5, {}, None)])
+    ear, late = listening(topic)
+    topic.answer(late, "2", None, [State(6, {}, None)])
+    # The second one came back after this, and heard of it with its answer.
+    topic.pushed("a", 6, {"departed": {"ann": "left"}}, 5)
+    assert ended == [early]
+    topic.pushed("a", 7, {"departed": {"bob": "left"}}, 6)
+    assert ended == [early]
+    topic.listeners.discard(early)
+    topic.pushed("a", 8, {"departed": {"ann": "left"}}, 7)
+    assert ended == [early, late]
+    assert ear.heard[-1][1:] == (8, {"departed": {"ann": "left"}})
 
 
 async def test_a_view_of_many_parts_is_told_as_one_when_it_changed() -> None:
