@@ -13,12 +13,12 @@ from collections.abc import Callable
 import pytest
 
 from schemas.settings import PROJECT
-from tests.harness.tiers import tier
+from tests.chaos.tiers import by_tier
 from tests.simulation.sabotage import SABOTAGES, Found
 from tests.simulation.world import Outcome, simulate
 
-SEEDS = 100_000 if tier("N") else 5_000 if tier("F") else 1_000
-WITHIN_S = 24 * 3_600 if tier("F") else 30
+SEEDS = by_tier(1_000, 5_000, 100_000)
+WITHIN_S = by_tier(30, 600, 24 * 3_600)
 """On a slow machine as many seeds as this time allows; never fewer than some."""
 SEEDS_MIN = 25
 STEPS_FEW = 80
