@@ -249,7 +249,12 @@ class Invite(Command[Guild]):
         expire = ExpireInvitation(player=self.player, invitation=invitation)
         yield Remind(f"invitation:{self.player}", expires_at, expire)
         told = ReceiveInvitation(
-            guild=turn.key, name=guild.name, invitation=invitation, by=inviter.name, expires_at=expires_at
+            guild=turn.key,
+            name=guild.name,
+            invitation=invitation,
+            by=inviter.name,
+            expires_at=expires_at,
+            inviter=turn.caller.user,
         )
         yield Tell(player_address(self.player), told)
         return {"status": "invited", "expiresAt": rfc3339(expires_at)}

@@ -10,6 +10,7 @@ from actors.guild.experience import Contribute
 from actors.guild.state import guild_address
 from actors.player.actions import ActionCompleted
 from actors.player.inbox import Notify
+from actors.player.notices import hears
 from actors.player.score import ScoreAwarded
 from actors.player.state import Membership, Player, reaction
 from actors.player.state.guild import Invited
@@ -76,8 +77,12 @@ class ReceiveInvitation(Command[Player]):
     invitation: Key
     by: Line
     expires_at: Integer
+    inviter: Key | None = None
+    """The member who invites; from one that was blocked or muted nothing comes, and it is not told so."""
 
     def decide(self, player: Player, turn: Turn) -> Effects:
+        if not hears(player, self.inviter):
+            return {"received": True}
         yield GuildInvitationReceived(
             guild=self.guild,
             name=self.name,

@@ -48,9 +48,8 @@ class Open(Command[Trade]):
         ends, caller = turn.at + LIVES_MS, turn.caller.user
         yield Opened(key=turn.key, sides=[caller, self.partner], gift=False, expires_at=ends)
         yield Remind("expire", ends, Expire())
-        yield Tell(
-            Address("player", self.partner), Notify(template="trade_opened", data={"trade": turn.key, "by": caller})
-        )
+        told = Notify(template="trade_opened", data={"trade": turn.key, "by": caller}, sender=caller)
+        yield Tell(Address("player", self.partner), told)
         return {"trade": turn.key, "expiresAt": rfc3339(ends)}
 
 

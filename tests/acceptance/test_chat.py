@@ -11,7 +11,7 @@ import redis.asyncio
 
 from greenroom_client import Client, NotFound
 from schemas.messages import unpack
-from tests.acceptance.clients import API, Answer, Door, Sockets, User, Wire
+from tests.acceptance.clients import API, Answer, Door, Sockets, User, Wire, fresh_name
 from tests.acceptance.pinned import Pinned
 from tests.acceptance.server import Server
 
@@ -152,6 +152,26 @@ async def test_gs_07_pushes_end_with_membership(door: Door, sockets: Sockets, al
     assert (await wire.subscribe("channel:trade"))["error"]["code"] == "FORBIDDEN"
     assert (await door.get(f"{API}/channels/trade/messages", as_=bob)).code == "not_a_member"
     assert not [frame for frame in wire.frames if "bob has left" in str(frame)]
+
+
+async def test_gs_07_a_guilds_channel_is_its_members(door: Door, sockets: Sockets, alice: User, bob: User) -> None:
+    key = fresh_name("guild")
+    guild, channel = f"{API}/actors/guild/{key}", f"guild.{key}"
+    assert (await door.post(f"{guild}/create", {"name": key}, as_=alice)).status == 200
+
+    async def said(user: User, text: str) -> None:
+        await door.until(text, lambda: say(door, channel, user, text), lambda answer: answer.status == 201)
+
+    await said(alice, "is anybody here?")
+    assert (await say(door, channel, bob, "let me in")).code == "not_a_member"
+    assert (await door.post(f"{guild}/join", {}, as_=bob)).status == 200
+    await said(bob, "now I am")
+    wire = await sockets.open(bob)
+    assert (await wire.subscribe(f"channel:{channel}"))["type"] == "channel.initial"
+    assert (await door.post(f"{guild}/leave", {}, as_=bob)).status == 200
+    await wire.until(lambda frame: frame["type"] == "error" and frame["meta"]["code"] == 403)
+    assert await texts(door, channel, alice) == ["now I am", "is anybody here?"]
+    assert (await door.get(f"{API}/channels/{channel}/messages", as_=bob)).code == "not_a_member"
 
 
 async def test_gs_07_a_direct_channel_is_for_its_two_and_for_players_that_exist(

@@ -1,7 +1,9 @@
 """Friends and notifications: two players agree in the end, and each is told in its own words what it wants to know."""
 
 import random
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from actors.core import SYSTEM, Address, Caller, Command, Record, Tell, decide
 from actors.player.state import Player
 from schemas import limits
 from schemas.problems import Refusal
-from tests.unit.stage import Person, Stage, catalog
+from tests.unit.stage import Person, Stage, catalog, starter_content
+from tests.unit.test_guild import found
+from tests.unit.test_guild import say as in_guild
 from tests.unit.test_player_actions import refused
 
 NAMES = ("ann", "bob")
@@ -129,6 +133,24 @@ def test_friends_and_requests_are_bounded(stage: Stage, monkeypatch: pytest.Monk
     ann.say("accept_friend", player="b")
     with refused("friends_too_many", 409):
         ann.say("accept_friend", player="c")
+
+
+def test_an_invitation_of_a_blocked_player_does_not_come_and_it_is_not_told_so(ann: Person, bob: Person) -> None:
+    found(ann)
+    bob.say("block_player", player="ann")
+    told_ann = in_guild(ann, "invite", player="bob")
+    assert told_ann["status"] == "invited"
+    assert told(bob) == []
+    assert bob.ask("own_guild")["invitations"] == []
+
+
+def test_every_notification_that_rules_send_has_words_in_the_starter_content() -> None:
+    """Names put together at run time are checked by hand: guild_kicked and guild_disbanded."""
+    sent = set()
+    for path in (Path(__file__).parents[2] / "actors").rglob("*.py"):
+        sent |= set(re.findall(r'template="([a-z_]+)"', path.read_text("utf-8")))
+    assert {"friend_request", "guild_invitation"} & sent
+    assert sent <= starter_content().notifications.templates.keys()
 
 
 # -- agreement ----------------------------------------------------------------------------------------------------
