@@ -16,7 +16,8 @@ class Outlet:
     """Writes frames to a transport, all that became ready in one round of the event loop with one call.
 
     While the client does not read, frames wait here: of a topic that conflates only the latest, and of all together
-    a bounded number. When there are too many, or nothing moves for too long, `on_stalled` is called, once.
+    a bounded number. When there are too many, or the client takes nothing for too long although something waits and
+    more comes, `on_stalled` is called, once.
     """
 
     __slots__ = (
@@ -24,9 +25,12 @@ class Outlet:
         "_file",
         "_frames",
         "_frames_bytes",
+        "_given",
         "_loop",
+        "_moved",
+        "_moved_at",
         "_scheduled",
-        "_stalled_since",
+        "_waits",
         "closed",
         "conflated",
         "on_stalled",
@@ -49,7 +53,13 @@ class Outlet:
         self._frames_bytes = 0
         self._conflating: dict[str, int] = {}
         self._scheduled = False
-        self._stalled_since: float | None = None
+        self._waits = False
+        """Whether the transport has as much as it may, so that frames wait here."""
+        self._given = 0
+        """Bytes that the transport was handed because the connection did not take them."""
+        self._moved: int | None = None
+        """While something waits in the transport: how many of them had left it when some last did."""
+        self._moved_at = 0.0
 
     def put(self, frame: bytes, conflate: str = "") -> None:
         """Have the frame written soon. A frame that names what it `conflate`s replaces an unwritten one of the name."""
@@ -65,11 +75,9 @@ class Outlet:
             self._conflating[conflate] = len(self._frames)
         self._frames.append(frame)
         self._frames_bytes += len(frame)
-        if self._stalled_since is not None and (
-            len(self._frames) > FRAMES_QUEUED_MAX or self._frames_bytes > FRAME_BYTES_QUEUED_MAX
-        ):
+        if self._waits and (len(self._frames) > FRAMES_QUEUED_MAX or self._frames_bytes > FRAME_BYTES_QUEUED_MAX):
             self._stalled()
-        elif self._frames_bytes > TRANSPORT_BYTES_MAX and self._stalled_since is None:
+        elif self._frames_bytes > TRANSPORT_BYTES_MAX and not self._waits:
             self.flush()
         elif not self._scheduled:
             self._scheduled = True
@@ -95,7 +103,11 @@ class Outlet:
                 # Full, or broken: the transport waits for room, or ends the connection.
                 written = 0
         if written < len(data):
-            self.transport.write(data[written:])
+            self._hand_over(data[written:])
+
+    def _hand_over(self, data: bytes) -> None:
+        self._given += len(data)
+        self.transport.write(data)
 
     def flush(self) -> None:
         """Write what waits, if the transport takes it."""
@@ -106,22 +118,28 @@ class Outlet:
             self.close()
             return
         waiting = self.transport.get_write_buffer_size()
-        if waiting > TRANSPORT_BYTES_MAX:
-            now = time.monotonic()
-            if self._stalled_since is None:
-                self._stalled_since = now
-            elif now - self._stalled_since > STALLED_S_MAX:
-                self._stalled()
-                return
+        if not waiting:
+            self._moved = None
+        elif self._stands_still(waiting):
+            self._stalled()
+            return
+        self._waits = waiting > TRANSPORT_BYTES_MAX
+        if self._waits:
             self._scheduled = True
             self._loop.call_later(LOOK_AGAIN_S, self.flush)
             return
-        self._stalled_since = None
         self.sent += len(self._frames)
-        (self.transport.write if waiting else self._write)(b"".join(self._frames))
+        (self._hand_over if waiting else self._write)(b"".join(self._frames))
         self._frames.clear()
         self._frames_bytes = 0
         self._conflating.clear()
+
+    def _stands_still(self, waiting: int) -> bool:
+        """Whether the client has taken nothing for too long, of the bytes that wait in the transport."""
+        moved, now = self._given - waiting, time.monotonic()
+        if self._moved is None or moved > self._moved:
+            self._moved, self._moved_at = moved, now
+        return now - self._moved_at > STALLED_S_MAX
 
     def close(self) -> None:
         """Write nothing any more."""

@@ -9,7 +9,7 @@ import pytest
 
 from actors.core import Actor
 from gateway import decode, forms
-from gateway.limits import PUSHES_HELD_MAX, Bucket, Limiter, Rate
+from gateway.limits import PUSHES_HELD_MAX, STALLED_S_MAX, Bucket, Limiter, Rate
 from gateway.outlet import TRANSPORT_BYTES_MAX, Outlet
 from gateway.topics import Listener, State, TurnTopic, ViewTopic, topic_of
 from schemas import frames
@@ -146,6 +146,32 @@ async def test_a_slow_client_gets_the_latest_of_what_conflates_and_is_then_cut_o
     outlet.put(b"never")
     outlet.flush()
     assert len(pipe.written) == 1
+
+
+async def test_a_client_that_takes_nothing_is_cut_off_however_little_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("gateway.outlet.time.monotonic", lambda: now)
+    pipe = Pipe()
+    stalled: list[float] = []
+    outlet = Outlet(pipe, lambda: stalled.append(now))
+    pipe.waiting = 1_000
+
+    def a_second_with_a_push() -> None:
+        nonlocal now
+        outlet.push(b"top", "leaderboard:main")
+        outlet.flush()
+        pipe.waiting += 3
+        now += 1
+
+    for _ in range(int(STALLED_S_MAX)):
+        a_second_with_a_push()
+    pipe.waiting -= 500  # it took something at last
+    for _ in range(int(STALLED_S_MAX)):
+        a_second_with_a_push()
+    assert not stalled
+    a_second_with_a_push()
+    a_second_with_a_push()
+    assert len(stalled) == 1
 
 
 # Topics
