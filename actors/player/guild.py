@@ -89,6 +89,7 @@ class ReceiveInvitation(Command[Player]):
             invitation=self.invitation,
             by=self.by,
             expires_at=self.expires_at,
+            inviter=self.inviter,
             at=turn.at,
         )
         data: dict[str, str | int | bool] = {"guild": self.guild, "name": self.name, "by": self.by}
@@ -104,6 +105,7 @@ class GuildInvitationReceived(Event[Player]):
     invitation: str
     by: str
     expires_at: int
+    inviter: str | None = None
     at: int
 
     def apply(self, player: Player) -> None:

@@ -1,8 +1,9 @@
-"""What guilds and players told each other, recalled from the events it led to."""
+"""What guilds, players and the channels of guilds told each other, recalled from the events it led to."""
 
 from collections.abc import Callable
 from typing import Any
 
+from actors.channel.passes import Pass, Passed
 from actors.core import Command, Event
 from actors.guild import answers, claims, storing, territory
 from actors.guild.charter import AnswerClaim, NameGranted
@@ -17,9 +18,10 @@ def same_fields(command: type[Command[Any]], *kinds: type[Event[Any]]) -> Recall
     """The command whose fields all stand in the first event, which is one of these kinds."""
 
     def recall(events: list[Event[Any]]) -> Command[Any]:
-        if type(events[0]) not in kinds:
-            raise TypeError(f"{type(events[0]).__name__} is not what {command.__name__} leads to")
-        return command.model_construct(**{name: getattr(events[0], name) for name in command.model_fields})
+        first = events[0]
+        if type(first) not in kinds or not set(command.model_fields) <= set(type(first).model_fields):
+            raise TypeError(f"{type(first).__name__} does not say what {command.__name__} said")
+        return command.model_construct(**{name: getattr(first, name) for name in command.model_fields})
 
     return recall
 
@@ -55,6 +57,7 @@ RECALLED: dict[tuple[str, str], Recall] = {
             (Contribute, Contributed),
             (territory.ClaimTerritory, territory.TerritoryClaimed),
             (territory.LoseTerritory, territory.TerritoryLost),
+            (Pass, Passed),
             (claims.ClaimName, claims.NameClaimed, claims.NameRefused),
             (ListGuild, GuildListed),
             (ReleaseName, NameReleased),

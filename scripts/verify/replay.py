@@ -136,6 +136,8 @@ class Replay:
             self._play_part(part, turn if past.certain else None, past, others)
             if self.actor is None:
                 return
+            if turn is not None:
+                turn.version += len(part.events)
         if past.certain and others:
             past.send(others)
 
@@ -175,8 +177,8 @@ class Replay:
 
     def _turn(self, past: Past) -> Turn | None:
         content = self._rules.contents.get(past.told.get("content", 0))
-        told = past.told.get("consulted")
-        if content is None or not (told is None or (isinstance(told, list) and len(told) == len(Reply._fields))):
+        told, earlier = past.told.get("consulted"), past.told.get("earlier") or []
+        if content is None or not (isinstance(earlier, list) and all(map(_is_reply, [told, *earlier]))):
             return None
         who = past.told.get("caller", "")
         return Turn(
@@ -187,7 +189,9 @@ class Replay:
             seed=past.told.get("seed", 0),
             secret=self._rules.secret,
             key=self.address.key,
+            version=past.version - 1,
             answer=Reply(*told) if told is not None else None,
+            earlier=tuple(None if reply is None else Reply(*reply) for reply in earlier),
             consulted="consulted" in past.told,
         )
 
@@ -253,6 +257,10 @@ def _effects(command: Command[Any], actor: Actor, turn: Turn) -> list[Any]:
         raise Rejected(actor.unknown)
     decided = command.decide(actor, turn)
     return list(decided) if isinstance(decided, GeneratorType) else []
+
+
+def _is_reply(told: Any) -> bool:
+    return told is None or (isinstance(told, list) and len(told) == len(Reply._fields))
 
 
 def _equal(decided: list[Event[Any]], stored: list[Event[Any]]) -> bool:
