@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from pydantic_core import from_json, to_json
 
+from actors.core import Past
 from actors.runtime import journal
 from actors.runtime.database import Database, OutcomeUnknown, Refused, Statements, UniqueConflict
 from actors.runtime.journal import Journal
@@ -192,3 +193,19 @@ async def test_a_transaction_that_raises_leaves_nothing(database: Database) -> N
     assert await database.fetch("SELECT 1 FROM slot WHERE slot = 'undone'") == []
     with pytest.raises(Refused):
         await database.execute("SELECT no_such_column FROM slot")
+
+
+async def test_the_newest_turns_before_an_event_are_recalled_and_named_ones_after_it(
+    database: Database, statements: Statements
+) -> None:
+    await statements.commit(write(*(turn("past", 1 + 2 * n, f"o{n}", 2, f"t{n}") for n in range(10))))
+    await statements.commit(write(turn("other", 2, "elsewhere")))
+
+    async def recalled(*past: Any) -> list[int]:
+        return [row["version"] for row in await Journal(database).past(counter("past"), Past(*past))]
+
+    assert await recalled(9, 3) == [3, 5, 7]
+    assert await recalled(9, 3, (1, 5, 11, 12, 99)) == [3, 5, 7, 11]
+    assert await recalled(1, 3) == []
+    [row] = await Journal(database).past(counter("past"), Past(3, 1))
+    assert (row["length"], from_json(row["events"])[0]) == (2, ["added", {"text": "t0"}])
