@@ -1,7 +1,7 @@
 """The directory of guilds: whose name is whose, and where players find a guild to join."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
@@ -12,7 +12,7 @@ from schemas import limits
 from schemas.shape import Count, Key, Line
 
 ROWS_MAX = 50
-LOOKED_AT_MAX = 2_000
+LOOKED_AT_MAX = 500
 """Guilds that one search looks at; it answers with what it found and where to go on."""
 _WORDS = str.maketrans(dict.fromkeys("-_.'&", " "))
 
@@ -45,6 +45,11 @@ class Listing:
     def found_by(self, begin: str) -> str:
         """The first of these that begins so; empty when none does."""
         return min((words for words in self.words() if words.startswith(begin)), default="")
+
+    def row(self, guild: str) -> list[Any]:
+        """The guild's key, then the fields in order."""
+        listed = (self.level, self.open, self.members, self.revision)
+        return [guild, self.founding, self.name, list(self.skeletons), *listed]
 
     def shown(self, guild: str) -> dict[str, Any]:
         """The guild as those who search see it."""
@@ -115,13 +120,13 @@ class Shelf:
                 yield guild, listing
 
     def pack(self) -> list[list[Any]]:
-        return [[guild, asdict(self._listings[guild])] for guild in sorted(self._listings)]
+        return [self._listings[guild].row(guild) for guild in sorted(self._listings)]
 
     @classmethod
     def unpack(cls, packed: list[list[Any]]) -> "Shelf":
         shelf = cls()
-        for guild, listing in packed:
-            shelf.put(guild, Listing(**listing))
+        for guild, *fields in packed:
+            shelf.put(guild, Listing(*fields))
         return shelf
 
 
