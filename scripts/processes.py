@@ -223,7 +223,7 @@ class HostProcess(Runner):
             journal=Journal(parts.database),
             content=parts.content,
             lease=lease,
-            statements=Statements(self.wiring.database_url),
+            statements=Statements(self.wiring.database_url, run=lease.run),
             router=parts.router,
             topics=topics,
             secret=actions,

@@ -244,11 +244,19 @@ SETTLED_WITHIN_S = 1.5
 """While Postgres is away nothing can be carried out either, and those who wait are told soon."""
 
 
+def commits_of(run: int) -> str:
+    """What Postgres calls the connection on which this run of a host commits."""
+    return f"greenroom run {run}"
+
+
 class Statements:
     """A connection of its own for group commits: one statement is one round trip, several are one transaction."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, run: int | None = None) -> None:
         self.dsn = dsn
+        self._settings = dict(_COMMIT_SETTINGS)
+        if run is not None:
+            self._settings["application_name"] = commits_of(run)
         self._raw: Any = None
         self._backend: Any = None
         """The process in Postgres that serves the connection."""
@@ -297,7 +305,7 @@ class Statements:
         if self._raw is None or self._raw.is_closed():
             try:
                 self._raw = await asyncpg.connect(
-                    self.dsn, server_settings=_COMMIT_SETTINGS, timeout=5, command_timeout=8
+                    self.dsn, server_settings=self._settings, timeout=5, command_timeout=8
                 )
                 await _prepare_connection(self._raw)
                 self._backend = await self._raw.fetchrow(_BACKEND)

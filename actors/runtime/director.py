@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from actors.runtime.balance import SPREAD_SLOTS_MAX, Balance, Plan
-from actors.runtime.database import Database, Refused, Row, UniqueConflict
+from actors.runtime.database import Database, Refused, Row, UniqueConflict, commits_of
 from actors.runtime.directory import Route
 from actors.runtime.lastturn import read_last_turn
 from actors.runtime.lease import LEASE_S
@@ -39,6 +39,10 @@ FROM host WHERE NOT retired
 """
 _SLOTS = "SELECT slot, run FROM slot"
 _RETIRE = "UPDATE host SET retired = true WHERE run = $1"
+_END_COMMITS = """
+SELECT count(pg_terminate_backend(pid, 500)) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = $1
+"""
 _GIVE = """
 UPDATE slot SET run = given.run, epoch = epoch + 1
 FROM unnest($1::text[], $2::integer[]) AS given (slot, run) WHERE slot.slot = given.slot
@@ -194,6 +198,8 @@ class Director:
     async def _retire(self, row: Row) -> None:
         _log.warning("host_gone", host=row["name"], run=row["run"], expired=row["expired"])
         await self.database.execute(_RETIRE, row["run"])
+        # A commit on its way is carried out by now or never: it must not land after somebody was told otherwise.
+        await self.database.fetch_value(_END_COMMITS, commits_of(row["run"]))
         task = self._watched.pop(row["run"], None)
         if task is not None:
             task.cancel()

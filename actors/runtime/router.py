@@ -22,7 +22,7 @@ RESEND_FIRST_S = 0.01
 RESEND_MAX_S = 0.2
 PARKED_MAX = 50_000
 STALLED_S = 1.0
-"""A host that is silent for so long while something is under way to it may have lost its slots: see who has them now."""
+"""A host that is silent for so long while something is under way to it may have lost its slots: see who has them."""
 LOOK_EVERY_S = 0.5
 PATIENCE_S = 1.5
 """How long a request without a host waits while Postgres, which knows the hosts, does not answer."""

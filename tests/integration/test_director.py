@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from actors.runtime import balance, director, faults, lease
 from actors.runtime.balance import SPREAD_SLOTS_MAX
+from actors.runtime.database import OutcomeUnknown, Statements, commits_of
 from actors.runtime.director import MOVE_WITHIN_S, Director
 from actors.runtime.lease import Lease
 from schemas.address import Address
@@ -97,6 +98,23 @@ async def test_slots_move_to_a_new_host_and_from_a_leaving_one_with_nothing_refu
     await load.check()
     assert leaving.process.name not in await owners(greenroom)
     assert len({row["run"] for key in load.keys for row in await greenroom.journal(counter(key))}) >= 3
+
+
+async def test_what_a_dead_host_had_sent_lands_before_its_slots_are_given_or_never(greenroom: Greenroom) -> None:
+    home = await greenroom.start_host()
+    await greenroom.spread()
+    on_its_way = Statements(greenroom.servers.dsn(greenroom.database_name), run=home.run)
+    slow = asyncio.ensure_future(on_its_way.commit([("SELECT pg_sleep($1)", [4])]))
+    ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND state = 'active'"
+
+    async def under_way() -> bool:
+        return bool(await greenroom.database.fetch_value(ours, commits_of(home.run)))
+
+    await eventually(under_way)
+    await greenroom.kill_host(home)
+    with pytest.raises(OutcomeUnknown):
+        await slow
+    await greenroom.spread()
 
 
 async def test_an_actor_that_is_to_leave_takes_no_more_turns_and_is_soon_gone(greenroom: Greenroom) -> None:
@@ -196,9 +214,10 @@ async def test_a_host_that_hangs_in_a_move_delays_no_other(
     greenroom: Greenroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hanging, other = greenroom.homes[:2]
-    let_go = asyncio.Event()
+    asked, let_go = asyncio.Event(), asyncio.Event()
 
     async def hang(slots: set[str]) -> None:
+        asked.set()
         await let_go.wait()
 
     monkeypatch.setattr(hanging.host, "release", hang)
@@ -211,7 +230,7 @@ async def test_a_host_that_hangs_in_a_move_delays_no_other(
 
     # Long before the move that hangs is given up.
     await eventually(others_move, MOVE_WITHIN_S * 0.8)
-    assert hanging.run in greenroom.director._moves
+    await eventually(asked.is_set)
     let_go.set()
     monkeypatch.undo()
     await greenroom.spread()
