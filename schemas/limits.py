@@ -118,7 +118,7 @@ CHANNEL_MEMBERS_MAX = 1_000
 MESSAGES_KEPT_MAX = 200
 """Newest messages in a channel's state; older pages come from the journal."""
 MESSAGES_AMENDED_MAX = 5_000
-"""Messages that were edited or deleted and are no longer in the state; beyond that the oldest part of the history ends."""
+"""Messages that were edited or deleted after they left the state; beyond that the oldest part of the history ends."""
 MESSAGES_IN_WINDOW_MAX = 100
 HISTORY_PAGE_MAX = 100
 HISTORY_TURNS_MAX = 200

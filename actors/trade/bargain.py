@@ -119,7 +119,7 @@ class Offered(Event[Trade]):
     revision: int
 
     def apply(self, trade: Trade) -> None:
-        trade.offers[self.user] = self.goods
+        trade.offers[self.user] = self.goods.model_copy(deep=True)
         trade.revision = self.revision
         trade.confirmed = []
 

@@ -57,7 +57,7 @@ class Delivered(Event[Trade]):
         if self.because:
             trade.why = self.because
             return
-        trade.held[self.by] = self.held
+        trade.held[self.by] = self.held.model_copy(deep=True)
 
 
 class Completed(Event[Trade]):

@@ -18,7 +18,8 @@ from tests.unit.test_player_actions import refused
 
 def staged(shards: int, **fields: object) -> Stage:
     board = Board.model_validate({"shards": shards, **fields})
-    return Stage(Content.model_validate({**starter_content().model_dump(), "boards": {"main": board, "practice": {}}}))
+    kept = starter_content().model_dump(include={"actions", "currencies", "limits", "fraud"})
+    return Stage(Content.model_validate({**kept, "boards": {"main": board, "practice": {}}}))
 
 
 @pytest.fixture(params=[1, 3], ids=["one shard", "three shards"])

@@ -8,8 +8,8 @@ from actors.player.state.achievements import Feat
 from actors.player.state.character import Gauge
 from actors.player.state.crafting import Job
 from actors.player.state.facet import Facet
-from actors.player.state.guild import Invited, Membership
 from actors.player.state.friends import Tie
+from actors.player.state.guild import Invited, Membership
 from actors.player.state.inbox import Message, NoticeSettings
 from actors.player.state.items import Lot, Mark, Placed, Stack, Worn
 from actors.player.state.quests import Errand, Fulfilled
