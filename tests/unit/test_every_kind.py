@@ -46,6 +46,10 @@ GOLD = {"currency": "gold", "amount": 1}
 MILL = {"territory": "old_mill"}
 WOOD = {"items": {"oak_log": 1}}
 STORED = {"move": "a", **B, **WOOD, "lots": []}
+OFFER: tuple[str, dict[str, Any]] = ("offer", {"goods": {"items": {}, "ids": [], "currencies": {"gold": 1}}})
+OPEN: tuple[str, dict[str, Any]] = ("open", {"partner": "a"})
+BARGAIN: list[tuple[str, dict[str, Any]]] = [OPEN, OPEN, OFFER, OFFER]
+AGREED = [*BARGAIN, ("confirm", {"revision": 2}), ("confirm", {"revision": 2})]
 SCRIPTS: dict[str, list[list[tuple[str, dict[str, Any]]]]] = {
     "player": [
         [("start_action", {"type": "boss_kill"}), ("complete_action", {"actionId": "a", "actionToken": "a"})],
@@ -91,13 +95,18 @@ SCRIPTS: dict[str, list[list[tuple[str, dict[str, Any]]]]] = {
         [*FOUND, ("receive_items", STORED), ("take_out_items", WOOD), ("take_out_items", WOOD)],
         [*FOUND[:2], ("fail_founding", {"founding": "a", "because": "balance_too_low"})],
     ],
+    "trade": [
+        [*AGREED, ("deliver", {"by": "a", "held": {}}), ("deliver", {"by": "b", "held": {}})],
+        [*AGREED, ("deliver", {"by": "a", "held": {}, "because": "a"}), ("deliver", {"by": "b", "held": {}})],
+        [*BARGAIN, ("cancel", {}), ("cancel", {})],
+    ],
     "guild_directory": [
         [("claim_name", CLAIM), ("list_guild", {**CLAIM, "level": 2, "open": True, "members": 3, "revision": 1})],
         [("claim_name", CLAIM), ("release_name", {"guild": "a", "founding": "a"})],
     ],
 }
 """What chance alone would hardly ever say; the fields are filled in with what replies told."""
-CALLERS: dict[str, tuple[str, ...]] = {"guild": ("a", "b", "a", "main")}
+CALLERS: dict[str, tuple[str, ...]] = {"guild": ("a", "b", "a", "main"), "trade": ("a", "b")}
 """Who says it, one after the other, to kinds that tell their callers apart."""
 VERDICT = {"standing": "clear", "suspicion": 0, "warning": None, "halved_until": 0, "refused": False}
 INTRODUCTION = {"userId": "a", "username": "a"}
