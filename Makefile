@@ -1,6 +1,6 @@
 # Every target works on a fresh clone with nothing but Python 3.11 or newer: setup makes .venv, and is instant when current.
 
-.PHONY: setup check test serve demo bench lock clean
+.PHONY: setup check test chaos chaos-night serve demo bench lock clean
 .DEFAULT_GOAL := setup
 
 # The first of these that runs and is new enough.
@@ -20,6 +20,13 @@ check: setup
 # Everything; ARGS picks: make test ARGS="tests/unit -k guild".
 test: setup
 	.venv/bin/python -m pytest $(ARGS)
+
+# The longer tiers of what kills, cuts and overloads: a quarter of an hour; a night.
+chaos: setup
+	GREENROOM_TIER=F .venv/bin/python -m pytest tests/chaos tests/simulation tests/security/test_api_document.py -o faulthandler_timeout=1800 $(ARGS)
+
+chaos-night: setup
+	GREENROOM_TIER=N .venv/bin/python -m pytest tests/chaos tests/simulation -o faulthandler_timeout=7200 $(ARGS)
 
 # Runs in the foreground until Ctrl-C.
 serve: setup
