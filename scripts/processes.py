@@ -27,9 +27,10 @@ from actors.runtime.host import Host
 from actors.runtime.journal import Journal
 from actors.runtime.lastturn import LastTurn
 from actors.runtime.lease import Lease
-from actors.runtime.links import DirectLink, LinkServer, LocalLink, RayLink, RaySessions
+from actors.runtime.links import DirectLink, LinkServer, LocalLink
 from actors.runtime.metrics import HostMetrics, SlotSeconds
 from actors.runtime.placement import Placement
+from actors.runtime.raylinks import RayLink, RaySessions
 from actors.runtime.router import Link, Router
 from actors.runtime.sweeper import Sweeper
 from actors.runtime.topics import Topics

@@ -11,7 +11,8 @@ import pytest
 from actors.runtime import links
 from actors.runtime.cell import Delivery, Session
 from actors.runtime.directory import Route
-from actors.runtime.links import DirectLink, LinkServer, LocalLink, RayLink, RaySessions
+from actors.runtime.links import DirectLink, LinkServer, LocalLink
+from actors.runtime.raylinks import RayLink, RaySessions
 from actors.runtime.router import Link, Router, Waiting
 from schemas import limits
 from schemas.address import Address
