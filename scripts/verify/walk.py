@@ -19,6 +19,7 @@ from scripts.verify.bounds import Bounds
 from scripts.verify.clients import Clients
 from scripts.verify.guilds import Guilds
 from scripts.verify.history import History
+from scripts.verify.items import Items
 from scripts.verify.records import Players, Records, Reminders
 from scripts.verify.replay import HostRun, Replay, Rules
 from scripts.verify.report import Report
@@ -70,6 +71,7 @@ class Walk:
             Scores(report, self._content),
             Wallets(report),
             Guilds(report),
+            Items(report),
             Tokens(report),
             Bounds(report),
             Records(report),
@@ -194,7 +196,6 @@ class Walk:
                 report.not_judged(invariant, missing)
         if self._history is None:
             report.not_judged("K1", "requests of clients need --history")
-        report.not_judged("K7", "this game has no items yet")
         for kind, count in sorted(self._unknown.items()):
             report.not_judged("K5", f"actors of kind {kind!r} ({count:,}), which no code knows")
         if not rules.otherwise:
