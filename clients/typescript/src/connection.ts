@@ -412,9 +412,13 @@ function hintS(frame: Frame): number | undefined {
 }
 
 async function within<T>(seconds: number, answer: Promise<T>, late: () => GreenroomError): Promise<T> {
+  if (seconds <= 0) {
+    answer.catch(() => undefined); // nobody waits for it any more
+    throw late();
+  }
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), Math.max(0, seconds * 1000));
+    timer = setTimeout(() => reject(late()), seconds * 1000);
   });
   try {
     return await Promise.race([answer, timeout]);
