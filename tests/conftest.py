@@ -2,11 +2,25 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from actors.runtime import faults
 from tests.harness import Servers
+
+TESTS = Path(__file__).parent
+
+ORDER = ("unit", "models", "golden", "contract", "simulation", "integration", "chaos", "acceptance", "security")
+"""Of the folders: what is quick and pure first, and what shares the one running server together, at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(TESTS).parts[0]
+        return ORDER.index(folder) if folder in ORDER else -1
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

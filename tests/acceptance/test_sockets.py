@@ -164,7 +164,7 @@ async def test_ws_10_commands_and_queries_are_answered_under_their_ids(
 async def test_ws_10_refusals_are_error_frames(sockets: Sockets, alice: User, binary: bool) -> None:
     wire = await sockets.open(alice, binary=binary)
     for frame, code, name in (
-        ({"kind": "guild", "key": "red", "name": "join"}, 404, "UNKNOWN_KIND"),
+        ({"kind": "dragon", "key": "red", "name": "join"}, 404, "UNKNOWN_KIND"),
         ({"kind": "player", "key": "me", "name": "roar"}, 404, "UNKNOWN_COMMAND"),
         ({"kind": "player", "key": "me", "name": "award_score", "data": {"points": 1}}, 403, "FORBIDDEN"),
         ({"kind": "player", "key": "bob", "name": "start_action", "data": {"type": "practice"}}, 403, "FORBIDDEN"),

@@ -39,7 +39,7 @@ class Waiting:
         wait_until(lambda: self.polite.frames and self.silent.frames, "two sockets are welcomed", 20)
 
     def stop(self) -> None:
-        if self._life is not None:
+        if self._life is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._life.cancel)
         self._thread.join(10)
 

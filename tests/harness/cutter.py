@@ -13,6 +13,7 @@ class Cutter:
         """Connections that were cut."""
         self._target = (host, port)
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -23,6 +24,8 @@ class Cutter:
         assert self._server is not None
         self._server.close()
         self.cut()
+        if self._serving:
+            await asyncio.wait(self._serving)
         await self._server.wait_closed()
 
     @property
@@ -37,22 +40,28 @@ class Cutter:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         self._writers.add(writer)
         try:
             there, back = await asyncio.open_connection(*self._target)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    ways = [group.create_task(_pass(reader, back)), group.create_task(_pass(there, writer))]
-                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                    for way in ways:
-                        way.cancel()
-            finally:
-                back.close()
-        except OSError:
-            return
+            async with asyncio.TaskGroup() as group:
+                ways = [group.create_task(_pass(reader, back)), group.create_task(_pass(there, writer))]
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                for way in ways:
+                    way.cancel()
+            await _closed(back)
         finally:
             self._writers.discard(writer)
-            writer.close()
+            await _closed(writer)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -104,7 +104,7 @@ async def test_the_state_shown_is_the_state_in_memory(tool: Tool, greenroom: Gre
     awake = greenroom.awake(player("u-alice")).model_dump(mode="json")
     now = await tool.json("inspect", "show", "player", "alice")
     assert now["state"] == awake
-    assert now["version"] == shown["version"] + 1
+    assert now["version"] > shown["version"]
 
 
 async def test_a_board_is_shown_by_its_first_rows(tool: Tool) -> None:
@@ -179,7 +179,8 @@ async def test_a_broken_history_is_reported_and_not_guessed(tool: Tool, greenroo
 
 
 async def test_an_unknown_kind_is_told_with_those_that_there_are(tool: Tool) -> None:
-    assert "fraud, leaderboard, player" in await tool.fails("inspect", "list", "dragon")
+    told = await tool.fails("inspect", "list", "dragon")
+    assert all(kind in told for kind in ("fraud", "leaderboard", "player"))
 
 
 # dead letters
