@@ -224,8 +224,10 @@ class Sockets:
             if frame.auth is None or await self._authenticated(socket, frame.id, frame.auth, welcome=False):
                 self._subscribe(socket, frame)
         elif isinstance(frame, frames.UnsubscribeFrame):
-            if not self._hub.unsubscribe(socket, frame.topic):
+            if frame.topic == PRESENCE_TOPIC:
                 self._watch.leave(socket)
+            else:
+                self._hub.unsubscribe(socket, frame.topic)
             socket.send(frames.answer(frame.id, "unsubscribed", topic=frame.topic))
         elif isinstance(frame, frames.PingFrame):
             socket.send({**frames.answer(frame.id, "pong"), "timestamp": frame.timestamp or now_text()})
