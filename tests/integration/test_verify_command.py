@@ -108,7 +108,7 @@ async def test_people_see_each_invariant_with_what_was_looked_at(tool: Tool) -> 
     assert "✓ K8" in done.stdout
     assert "score events" in done.stdout
     assert "needs --history" in done.stdout
-    assert "All 8 invariants that could be judged hold." in done.stdout
+    assert "All 9 invariants that could be judged hold." in done.stdout
 
 
 async def test_programs_get_the_same_as_json(tool: Tool) -> None:
