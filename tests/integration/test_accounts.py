@@ -169,7 +169,8 @@ async def test_many_guesses_at_once_are_not_more_guesses(place: Place) -> None:
     answers = await asyncio.gather(*(gateway.post("/auth/login", guess) for _ in range(30)))
     statuses = [status for status, _ in answers]
     assert 5 <= statuses.count(401) <= 5 + passwords.WORKERS - 1
-    assert set(statuses) == {401, 429}
+    # 503 where passwords queue for longer than anyone may wait.
+    assert {401, 429} <= set(statuses) <= {401, 429, 503}
 
 
 async def test_a_forged_forwarding_header_does_not_help(place: Place) -> None:
