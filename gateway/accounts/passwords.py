@@ -3,6 +3,9 @@
 import asyncio
 import base64
 import hashlib
+import os
+import sys
+import threading
 import unicodedata
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +18,8 @@ from schemas.problems import Refusal
 
 COST = 12
 WORKERS = 2
+NICENESS = 10
+"""Of the threads that hash, as in nice(1)."""
 QUEUE_MAX = 32
 CHARS_MIN = 8
 CHARS_MAX = 64
@@ -44,7 +49,7 @@ class Passwords:
 
     def __init__(self, *, cost: int = COST, workers: int = WORKERS, queue_max: int = QUEUE_MAX) -> None:
         self.cost = cost
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="passwords")
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="passwords", initializer=_step_back)
         self._slots = asyncio.Semaphore(workers)
         self._bound = workers + queue_max
         self._present = 0
@@ -99,6 +104,12 @@ class Passwords:
                     raise
         finally:
             self._present -= 1
+
+
+def _step_back() -> None:
+    """Have this thread give way to the game: it hashes with what the event loops leave of the cores."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _digest(password: SecretStr) -> bytes:

@@ -14,9 +14,8 @@ from tests.acceptance.server import PROXY, Server
 __all__ = ["gateways"]
 
 LOGINS = 200
-LAG_S_MAX = 2.0
-"""The target is 50 ms, on a machine that does nothing else; a gateway that hashed by itself would stand still for far
-longer: a hundred passwords take twelve seconds of two cores."""
+LAG_S_MAX = 0.25
+"""The target is 50 ms, on a machine that does nothing else."""
 
 
 @pytest_asyncio.fixture
@@ -74,5 +73,5 @@ async def test_se_06_a_flood_of_logins_leaves_the_game_alone(
     assert waited[len(waited) // 2] < max(answer.seconds for answer in answers if answer.status == 401) / 2
     assert lag_s <= LAG_S_MAX
     # Hashing takes both cores, which the game has for itself otherwise.
-    assert busy[int(len(busy) * 0.99)] <= max(2.0, 6 * calm[int(len(calm) * 0.99)]), (calm[-3:], busy[-3:])
-    assert busy[len(busy) // 2] <= max(0.5, 6 * calm[len(calm) // 2])
+    assert busy[int(len(busy) * 0.99)] <= max(0.5, 4 * calm[int(len(calm) * 0.99)]), (calm[-3:], busy[-3:])
+    assert busy[len(busy) // 2] <= max(0.1, 4 * calm[len(calm) // 2])
