@@ -200,7 +200,11 @@ async def test_lb_07_what_nobody_sees_is_not_told(door: Door, sockets: Sockets, 
     await door.award(studio, ids[0], 1, board="arena")
     update = await wire.push("leaderboard:arena", 5)
     assert update["data"][0]["userId"] == ids[0]
-    assert {change["userId"] for change in update["changes"]} <= {row["userId"] for row in update["data"]}
+    assert ids[11] not in {change["userId"] for change in update["changes"]}
+    left = {change["userId"] for change in update["changes"] if change["rank"] is None}
+    here = {change["userId"] for change in update["changes"] if change["rank"] is not None}
+    assert here <= {row["userId"] for row in update["data"]}
+    assert left == {row["userId"] for row in initial["data"]} - {row["userId"] for row in update["data"]}
 
 
 async def test_lb_09_boards_are_the_sums_of_the_journal(door: Door, server: Server, studio: User) -> None:
