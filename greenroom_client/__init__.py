@@ -17,6 +17,9 @@ from greenroom_client.errors import (
     Unavailable,
 )
 from greenroom_client.frames import Form
+from greenroom_client.game.chat import direct_channel, guild_channel
+from greenroom_client.game.presence import Present, Status, present
+from greenroom_client.game.trades import Goods
 from greenroom_client.ids import new_op
 from greenroom_client.models import (
     Action,
@@ -44,10 +47,12 @@ __all__ = [
     "DeadlinePassed",
     "Forbidden",
     "Form",
+    "Goods",
     "GreenroomError",
     "Invalid",
     "MfaRequired",
     "NotFound",
+    "Present",
     "Provisioned",
     "Push",
     "RateLimited",
@@ -56,9 +61,13 @@ __all__ = [
     "Score",
     "ServerBug",
     "Standing",
+    "Status",
     "Subscription",
     "Tokens",
     "Unauthenticated",
     "Unavailable",
+    "direct_channel",
+    "guild_channel",
     "new_op",
+    "present",
 ]

@@ -8,6 +8,8 @@ from pydantic import TypeAdapter
 from greenroom_client.connection import Connection
 from greenroom_client.errors import GreenroomError, Unauthenticated, error_from
 from greenroom_client.frames import Form
+from greenroom_client.game import Game
+from greenroom_client.game.presence import PresenceNow
 from greenroom_client.models import (
     Action,
     Award,
@@ -34,7 +36,7 @@ class MfaRequired(Unauthenticated):
         self.mfa_token = mfa_token
 
 
-class Client(Transport):
+class Client(Transport, Game):
     """One user. Logging in keeps the tokens here and refreshes them in time."""
 
     # Accounts and sessions
@@ -169,15 +171,21 @@ class Client(Transport):
             await self.post(f"/actors/{part(kind)}/{part(key)}/{part(name)}", data or {}, op=op)
         )
 
-    async def query(self, kind: str, key: str, name: str, **params: str | int) -> Reply:
-        """Any public query."""
-        return Reply.model_validate(await self.get(f"/actors/{part(kind)}/{part(key)}/{part(name)}", **params))
+    async def query(self, kind: str, key: str, name: str, data: Json | None = None, **params: str | int) -> Reply:
+        """Any public query; what it asks for stands in `data`, or is named."""
+        path = f"/actors/{part(kind)}/{part(key)}/{part(name)}"
+        return Reply.model_validate(await self.get(path, **{**(data or {}), **params}))
 
     async def health(self) -> Json:
         """How the server is; also when it is not well."""
         async with self.session.get(f"{self.url}/health") as response:
             health: Json = await response.json()
             return health
+
+    @property
+    def presence(self) -> PresenceNow:
+        """Who is there at this moment; a connection tells it as it changes."""
+        return PresenceNow(self)
 
     @property
     def moderation(self) -> Moderation:
@@ -195,11 +203,15 @@ class Client(Transport):
 
     async def get(self, path: str, **params: str | int) -> Any:
         """GET a path below the API's base."""
-        return await self.request("GET", API + path, params=params)
+        return await self.request("GET", API + path, params={name: _text(value) for name, value in params.items()})
 
     async def post(self, path: str, body: Any, *, op: str | None = None) -> Any:
         """POST to a path below the API's base, under one op id."""
         return await self.request("POST", API + path, body, op=op)
+
+
+def _text(value: str | int) -> str | int:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _award_or_error(item: Json) -> Award | GreenroomError:

@@ -21,6 +21,8 @@ from greenroom_client.errors import (
     error_from,
 )
 from greenroom_client.frames import Form, Frame, pack, send, unpack
+from greenroom_client.game import Game
+from greenroom_client.game.presence import PresenceWatch
 from greenroom_client.ids import new_op
 from greenroom_client.models import Json, Reply
 from greenroom_client.subscription import Subscription
@@ -52,7 +54,7 @@ class _Question:
     subscription: Subscription | None = None
 
 
-class Connection:
+class Connection(Game):
     """Commands, queries and topics of one user.
 
     When the socket breaks it comes back with full jitter, subscribes anew after the last push it saw, and sends what
@@ -136,6 +138,15 @@ class Connection:
         """Ask an actor something."""
         frame = {"type": "query", "kind": kind, "key": key, "name": name, "data": data or {}}
         return _reply(await self._ask(frame, deadline_s))
+
+    async def ask(self, frame: Frame) -> Frame:
+        """Send a frame of any type, and wait for the one that answers it."""
+        return await self._ask(frame, None)
+
+    @property
+    def presence(self) -> PresenceWatch:
+        """Who is there, as it changes."""
+        return PresenceWatch(self)
 
     async def subscribe(self, topic: str, *, after: int | None = None) -> Subscription:
         """Listen to a topic, from now on or from what came after push number `after`."""

@@ -8,10 +8,12 @@ from greenroom_client.transport import API, Transport, part
 
 
 class Moderation:
-    """Bans, suspensions and fraud cases (role `moderator`)."""
+    """Bans, suspensions, fraud cases and reported messages (role `moderator`)."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    # Accounts
 
     async def ban(self, user_id: str, reason: str, until: datetime | None = None) -> Any:
         """Close the user's sockets and refuse every request, for ever or until a time."""
@@ -25,6 +27,8 @@ class Moderation:
     async def reinstate(self, user_id: str, reason: str) -> Any:
         """Lift a ban or suspension."""
         return await self._post(f"users/{part(user_id)}/reinstate", {"reason": reason})
+
+    # Fraud
 
     async def cases(self, status: str = "open") -> Any:
         """The fraud cases of a status."""
@@ -42,6 +46,38 @@ class Moderation:
     async def dismiss(self, case_id: str, reason: str) -> Any:
         """The case is none: the flag and its limits are undone."""
         return await self._post(f"cases/{part(case_id)}/dismiss", {"reason": reason})
+
+    # Chat and guilds
+
+    async def reports(self, status: str = "open") -> Any:
+        """The messages that players reported."""
+        return await self._transport.request("GET", f"{API}/moderation/reports", params={"status": status})
+
+    async def close_report(self, case_id: str, *, upheld: bool, note: str) -> Any:
+        """A reported message was looked at: rightly reported, or not."""
+        verdict = "upheld" if upheld else "dismissed"
+        return await self._say("desk", "chat", "close_case", {"caseId": case_id, "verdict": verdict, "note": note})
+
+    async def remove_message(self, channel: str, message: int, reason: str) -> Any:
+        """A message is gone, however old."""
+        return await self._say("channel", channel, "remove_message", {"message": message, "reason": reason})
+
+    async def silence(self, channel: str, user_id: str, minutes: int, reason: str) -> Any:
+        """Somebody may say nothing there for so long; 0 ends it."""
+        body = {"player": user_id, "minutes": minutes, "reason": reason}
+        return await self._say("channel", channel, "silence", body)
+
+    async def expel(self, channel: str, user_id: str, reason: str) -> Any:
+        """Somebody is put out of a room."""
+        return await self._say("channel", channel, "expel", {"player": user_id, "reason": reason})
+
+    async def appoint_leader(self, guild: str, user_id: str, reason: str) -> Any:
+        """A guild whose leader is gone for good gets another."""
+        return await self._say("guild", guild, "appoint_leader", {"player": user_id, "reason": reason})
+
+    async def _say(self, kind: str, key: str, command: str, body: Json) -> Any:
+        path = f"{API}/actors/{part(kind)}/{part(key)}/{command}"
+        return (await self._transport.request("POST", path, body))["data"]
 
     async def _post(self, path: str, body: Json) -> Any:
         return await self._transport.request("POST", f"{API}/moderation/{path}", body)
