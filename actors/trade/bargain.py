@@ -1,5 +1,6 @@
 """How two players come to an agreement, and how one gives something to another."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -123,6 +124,9 @@ class Offered(Event[Trade]):
         trade.revision = self.revision
         trade.confirmed = []
 
+    def push(self) -> Mapping[str, Any]:
+        return {"offers": {self.user: self.goods.shown()}, "revision": self.revision, "confirmed": []}
+
 
 class Confirm(Command[Trade]):
     """The caller agrees to both offers as of the revision that it has seen. When both have, they put them up."""
@@ -159,6 +163,9 @@ class Confirmed(Event[Trade]):
     def apply(self, trade: Trade) -> None:
         trade.confirmed.append(self.user)
 
+    def push(self) -> Mapping[str, Any]:
+        return {"agreed": self.user}
+
 
 class Settling(Event[Trade]):
     """It is agreed; these have to put up what they offered."""
@@ -168,6 +175,9 @@ class Settling(Event[Trade]):
     def apply(self, trade: Trade) -> None:
         trade.standing = "settling"
         trade.awaited = list(self.awaited)
+
+    def push(self) -> Mapping[str, Any]:
+        return {"standing": "settling"}
 
 
 class Cancel(Command[Trade]):

@@ -1,6 +1,7 @@
 """How a trade is settled: what players put up arrives, and goes on when all of it is there."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -69,6 +70,9 @@ class Completed(Event[Trade]):
         trade.standing = "completed"
         trade.held = {}
 
+    def push(self) -> Mapping[str, Any]:
+        return {"standing": "completed"}
+
 
 class Cancelled(Event[Trade]):
     """It came to nothing; what was held goes back."""
@@ -81,3 +85,6 @@ class Cancelled(Event[Trade]):
         trade.standing = "cancelled"
         trade.why = self.why
         trade.held = {}
+
+    def push(self) -> Mapping[str, Any]:
+        return {"standing": "cancelled", "why": self.why}

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from actors.core import Actor, Address, Rejected, Turn
 from actors.times import rfc3339
 from actors.trade.goods import Goods, Held
+from schemas.messages import Caller
 
 
 def trade_address(key: str) -> Address:
@@ -21,6 +22,7 @@ class Trade(Actor):
 
     kind = "trade"
     unknown = "trade_unknown"
+    pushes = "turn"
 
     key: str = ""
     sides: list[str] = []
@@ -61,6 +63,15 @@ class Trade(Actor):
         if turn.at >= self.expires_at:
             raise Rejected("trade_closed", "This trade has expired.")
         return user
+
+    def view(self) -> Any:
+        return self.shown()
+
+    def may_listen(self, key: str, caller: Caller) -> bool:
+        if caller.user not in self.sides:
+            # Strangers do not even learn that there is one.
+            raise Rejected(self.unknown)
+        return True
 
     def shown(self) -> dict[str, Any]:
         """The trade as both see it."""

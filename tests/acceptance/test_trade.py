@@ -89,3 +89,23 @@ async def test_gs_22_a_trade_goes_over_websocket_and_is_pushed_to_both(
     await here.command("trade", key, "confirm", {"revision": 1})
     await there.until(lambda frame: frame.get("data", {}).get("wallet") == {"gold": 140})
     await arrived(door, alice, {"gold": 60})
+
+
+async def test_gs_22_both_sides_hear_each_step_of_a_trade_and_strangers_nothing(
+    door: Door, sockets: Sockets, alice: User, bob: User
+) -> None:
+    here, there, eve = await sockets.open(alice), await sockets.open(bob), await sockets.open(await door.guest())
+    key = fresh_name("trade")
+    topic = f"trade:{key}"
+    await here.command("trade", key, "open", {"partner": bob.id})
+    assert (await eve.subscribe(topic))["error"]["code"] == (await eve.subscribe("trade:none"))["error"]["code"]
+    for wire in (here, there):
+        assert (await wire.subscribe(topic))["data"]["standing"] == "open"
+    await here.command("trade", key, "offer", money(gold=40))
+    offered = await there.push(topic)
+    assert offered["data"]["offers"] == {alice.id: {"items": {}, "ids": [], "currencies": {"gold": 40}}}
+    await there.command("trade", key, "confirm", {"revision": offered["data"]["revision"]})
+    await here.until(lambda frame: (frame.get("data") or {}).get("agreed") == bob.id)
+    await here.command("trade", key, "confirm", {"revision": offered["data"]["revision"]})
+    for wire in (here, there):
+        await wire.until(lambda frame: (frame.get("data") or {}).get("standing") == "completed")

@@ -17,7 +17,7 @@ from actors.trade.bargain import Cancel, Confirm, Give, Offer, Open, Terms
 from actors.trade.goods import Goods, Held
 from actors.trade.state import Trade, trade_address
 from schemas.problems import Refusal
-from tests.unit.stage import Person, Stage
+from tests.unit.stage import Person, Stage, catalog
 from tests.unit.test_player_actions import refused
 
 DEAL = trade_address("deal")
@@ -112,6 +112,34 @@ def test_an_offer_that_changes_must_be_confirmed_anew(stage: Stage, alice: Perso
     assert standing(stage)["confirmed"] == []
     with refused("offer_changed"):
         said(stage, "alice", Confirm(revision=1))
+
+
+def test_who_hears_each_push_knows_the_terms(stage: Stage, alice: Person, bob: Person) -> None:
+    grant(stage, alice, **BREAD)
+    said(stage, "alice", Open(partner="bob"))
+    heard: dict[str, Any] = {**stage.actor(DEAL).view()}
+    begun = len(stage.journal[DEAL])
+    said(stage, "alice", Offer(goods=Goods(items=BREAD)))
+    said(stage, "bob", Offer(goods=Goods(currencies={"gold": 60})))
+    agreed(stage)
+    for name, fields in stage.journal[DEAL][begun:]:
+        push = catalog().kind("trade").events[name].model_validate(fields).push()
+        heard["confirmed"] = [
+            *push.get("confirmed", heard["confirmed"]),
+            *([push["agreed"]] if "agreed" in push else []),
+        ]
+        heard["offers"] = {**heard["offers"], **push.get("offers", {})}
+        heard |= {field: push[field] for field in ("revision", "standing", "why") if field in push}
+    assert heard == standing(stage)
+    assert (heard["standing"], sorted(heard["confirmed"])) == ("completed", ["alice", "bob"])
+
+
+def test_strangers_hear_nothing_of_a_trade(stage: Stage, alice: Person, bob: Person) -> None:
+    said(stage, "alice", Open(partner="bob"))
+    trade = stage.actor(DEAL)
+    assert trade.may_listen("deal", Caller("bob"))
+    with refused("trade_unknown"):
+        trade.may_listen("deal", Caller("eve"))
 
 
 def test_when_one_cannot_deliver_the_other_gets_all_back(stage: Stage, alice: Person, bob: Person) -> None:
