@@ -82,12 +82,13 @@ class History:
             self._lines.close()
             self._lines = None
 
-    def attempted(self, operation: Operation, attempt: Attempt) -> None:
-        """Write down one attempt once it is over, answered or not."""
+    def attempted(self, operation: Operation, attempt: Attempt, *, effect: bool = True) -> None:
+        """Write down one attempt once it is over, answered or not. `effect`: False when its reply says it had none."""
         told: dict[str, Any] = {"actor": str(operation.actor), "sent": attempt.sent}
         if attempt.answered is not None:
             told |= {"answered": attempt.answered, "status": attempt.status, "code": attempt.code}
             told |= {"version": attempt.version, "reply": _without_secrets(attempt.data)} if attempt.ok else {}
+            told |= {} if effect else {"effect": False}
         self._write({**told, "command": operation.name, "op": operation.op, "user": operation.user})
 
     def seen(self, operation: Operation, attempt: Attempt) -> None:

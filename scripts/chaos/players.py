@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from schemas.address import Address
+from scripts.chaos.game import Company, Game
 from scripts.chaos.history import Attempt, History, Operation
 from scripts.chaos.wires import Wire
 
 RETRIES_MAX = 3
 RETRY_PAUSE_S = (0.1, 0.4, 1.2)
 """The ceilings of the pauses before the first, second and third repetition."""
-ACTIONS_OPEN_MAX = 4
+LOOKS = 0.12
+GEAR_SHARE = 0.2
+REASON = "chaos"
 
 
 class Player(ABC):
@@ -44,14 +47,19 @@ class Player(ABC):
     async def act(self) -> None:
         """Do one thing."""
 
-    async def command(self, actor: Address, name: str, data: dict[str, Any]) -> Operation:
-        """Ask under a fresh op id, and again under the same one while the outcome is unknown."""
+    async def command(self, actor: Address, name: str, data: dict[str, Any], *, idle_without: str = "") -> Operation:
+        """Ask under a fresh op id, and again under the same one while the outcome is unknown.
+
+        A reply that has no part named `idle_without` says that there was nothing to do.
+        """
         self._numbers += 1
         operation = Operation(actor, name, f"{self.name}-{self._numbers}", self.user)
         for repetition in range(RETRIES_MAX + 1):
             attempt = await self.wire.command(actor, name, data, operation.op)
             operation.attempts.append(attempt)
-            self.history.attempted(operation, attempt)
+            self.history.attempted(
+                operation, attempt, effect=not (idle_without and attempt.ok and idle_without not in attempt.data)
+            )
             if not attempt.unknown:
                 break
             if repetition < RETRIES_MAX:
@@ -66,45 +74,35 @@ class Player(ABC):
         return attempt
 
 
-class Guest(Player):
-    """Plays its own character: starts actions, completes them, looks at itself."""
-
-    def __init__(self, *given: Any, action: str) -> None:
-        super().__init__(*given)
-        self.action = action
-        self.own = Address("player", self.user)
-        self._open: list[dict[str, Any]] = []
-
-    async def act(self) -> None:
-        draw = self.dice.random()
-        if draw < 0.15:
-            await self.look(self.own, "profile")
-        elif self._open and (draw < 0.55 or len(self._open) >= ACTIONS_OPEN_MAX):
-            started = self._open.pop(0)
-            proof = {"actionId": started["id"], "actionToken": started["actionToken"]}
-            await self.command(self.own, "complete_action", proof)
-        else:
-            operation = await self.command(self.own, "start_action", {"type": self.action})
-            if operation.outcome == "ok":
-                self._open.append(operation.attempts[-1].data)
-
-
 class Trusted(Player):
-    """A studio's server: gives points and currency to anyone."""
+    """A studio's server: gives points, currency, items and experience to anyone."""
 
-    def __init__(self, *given: Any, players: Sequence[Address], currency: str | None) -> None:
+    def __init__(self, *given: Any, players: Sequence[Address], game: Game, company: Company) -> None:
         super().__init__(*given)
         self.players = players
-        self.currency = currency
+        self.game = game
+        self.company = company
 
     async def act(self) -> None:
         someone = self.dice.choice(self.players)
         draw = self.dice.random()
-        if draw < 0.12:
+        if draw < LOOKS:
             await self.look(someone, "public_profile")
-        elif draw < 0.4 and self.currency is not None:
-            amount = self.dice.randint(1, 9)
-            order = {"currency": self.currency, "amount": amount, "reason": "chaos"}
+        elif draw < 0.3 and self.game.currency is not None:
+            order = {"currency": self.game.currency, "amount": self.dice.randint(1, 9), "reason": REASON}
             await self.command(someone, "grant_currency", order)
+        elif draw < 0.5 and self.game.goods and self.company.guests:
+            await self.command(self._guest(), "award_items", {"items": self._things(), "reason": REASON})
+        elif draw < 0.55:
+            await self.command(someone, "award_experience", {"amount": self.dice.randint(1, 5), "reason": REASON})
         else:
-            await self.command(someone, "award_score", {"points": self.dice.randint(1, 5), "reason": "chaos"})
+            await self.command(someone, "award_score", {"points": self.dice.randint(1, 5), "reason": REASON})
+
+    def _guest(self) -> Address:
+        """One who does something with what it gets."""
+        return Address("player", self.dice.choice(self.company.guests))
+
+    def _things(self) -> dict[str, int]:
+        if self.game.gear and self.dice.random() < GEAR_SHARE:
+            return {self.dice.choice(self.game.gear): 1}
+        return {self.dice.choice(self.game.goods): self.dice.randint(1, 5)}

@@ -6,7 +6,6 @@ import random
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import aiohttp
 from pydantic_core import from_json
@@ -15,14 +14,15 @@ from actors.runtime.database import Database
 from gateway.accounts import store
 from greenroom_client import Backoff, Client, Form, GreenroomError, RateLimited
 from schemas.address import Address
+from scripts.chaos.game import Company, Game
+from scripts.chaos.guests import Guest
 from scripts.chaos.history import History
-from scripts.chaos.players import Guest, Player, Trusted
+from scripts.chaos.players import Player, Trusted
 from scripts.chaos.wires import Rest, Socket, Wire
 from scripts.connect import operator
 from scripts.terminal import Failed
 
 _CONTENT = "SELECT body FROM content WHERE active"
-_CURRENCY = "gold"
 _TRUSTED_ACCOUNTS = 8
 
 
@@ -40,6 +40,7 @@ class Workload:
         self.sockets: list[Socket] = []
         self.subjects: list[Address] = []
         """The player actors that are played with."""
+        self.company = Company()
         self.stop = asyncio.Event()
         self._dice = random.Random(f"players {seed}")
         self._mark = secrets.token_hex(4)
@@ -48,11 +49,10 @@ class Workload:
 
     async def join(self, database: Database, count: int) -> None:
         """Make the accounts: half of the players are guests, half are studios' servers."""
-        content = from_json(await database.fetch_value(_CONTENT))
-        action = _action_without_limits(content)
-        currency = next((name for name in sorted(content.get("currencies") or {}, key=_gold_first)), None)
-        guests = [await self._guest(number) for number in range(count // 2 if action is not None else 0)]
+        game = Game.of(from_json(await database.fetch_value(_CONTENT)))
+        guests = [await self._guest(number) for number in range(count // 2)]
         self._guests = guests
+        self.company.guests = [guest.user_id for guest in guests]
         trusted = [await self._trusted(database) for _ in range(_TRUSTED_ACCOUNTS)]
         self.subjects = [Address("player", guest.user_id) for guest in guests]
         names = [(f"chaos-{self._mark}-{number}", f"Chaos {number}") for number in range(count)]
@@ -64,9 +64,9 @@ class Workload:
             wire = self._wire(number % 3, client, name, listens=is_guest)
             given = (name, client.user_id, wire, self.history, random.Random(f"{name} {self._dice.random()}"), pace_s)
             if is_guest:
-                self.players.append(Guest(*given, action=action or ""))
+                self.players.append(Guest(*given, game=game, company=self.company))
             else:
-                self.players.append(Trusted(*given, players=self.subjects, currency=currency))
+                self.players.append(Trusted(*given, players=self.subjects, game=game, company=self.company))
 
     def _wire(self, way: int, client: Client, name: str, *, listens: bool) -> Wire:
         if way == 0:
@@ -160,16 +160,3 @@ async def workload(
             yield load
         finally:
             await load.leave(database)
-
-
-def _gold_first(name: str) -> tuple[bool, str]:
-    return name != _CURRENCY, name
-
-
-def _action_without_limits(content: dict[str, Any]) -> str | None:
-    """An action that can be played at any pace, as `practice` of the starter content; None when there is none."""
-    for name, action in sorted((content.get("actions") or {}).items()):
-        paces = (action.get("starts_per_minute"), action.get("completions_per_minute"))
-        if paces == ("unlimited", "unlimited") and not action.get("fraud", True):
-            return str(name)
-    return None
