@@ -9,12 +9,13 @@ from typing import Any
 from actors.catalog import Catalog
 from actors.runtime import faults
 from actors.runtime.cell import Await, Cell, Delivery, Known, Played
-from actors.runtime.group import Group
+from actors.runtime.group import Group, Parcel
 from actors.runtime.metrics import HostMetrics
 from actors.runtime.ops import OpFinder, fingerprint
 from actors.runtime.router import Router
 from actors.runtime.topics import Topics
 from actors.runtime.waker import known
+from schemas.address import Address
 from schemas.messages import COMMAND, CONTROL, PARCEL, SYSTEM, Reply, pack, unpack
 from schemas.problems import Refusal
 
@@ -52,6 +53,8 @@ class Answers:
         self.lives = lives
         self.redeliver = redeliver
         self.spawn = spawn
+        self.delivering: Counter[Address] = Counter()
+        """Parcels of this host that are on their way, by receiver."""
 
     # -- before anything is committed ------------------------------------------------------------------------------
 
@@ -176,7 +179,11 @@ class Answers:
             self.topics.publish_view(cell, version, view)
         if faults.armed:
             faults.point("after_reply_before_tell")
+        for near in group.near:
+            if any(near.asked):
+                asyncio.get_running_loop().call_later(self.answer_within_s, self._parcel_late, near.asked)
         for parcel in group.parcels:
+            self.delivering[parcel.to] += 1
             asked = self.router.ask(
                 parcel.to,
                 PARCEL,
@@ -186,7 +193,7 @@ class Answers:
                 op=parcel.id,
                 timeout_s=DELIVER_WITHIN_S,
             )
-            asked.add_done_callback(functools.partial(self._parcel_answered, parcel.turns))
+            asked.add_done_callback(functools.partial(self._delivered, parcel))
             if any(parcel.turns):
                 asyncio.get_running_loop().call_later(self.answer_within_s, self._parcel_late, parcel.turns)
         self.topics.committed(group.turns)
@@ -206,8 +213,14 @@ class Answers:
             reply = played.reply
             played.cell.recent[played.op] = Known(played.fingerprint, reply.version, reply.data)
 
-    def _parcel_answered(self, turns: list[tuple[Played, Await] | None], answered: "asyncio.Future[Reply]") -> None:
-        reply = answered.result()
+    def _delivered(self, parcel: Parcel, answered: "asyncio.Future[Reply]") -> None:
+        self.delivering[parcel.to] -= 1
+        if not self.delivering[parcel.to]:
+            del self.delivering[parcel.to]
+        self.tells_answered(parcel.turns, answered.result())
+
+    def tells_answered(self, turns: list[tuple[Played, Await] | None], reply: Reply) -> None:
+        """The receiver's reply to tells: put its parts where they are waited for."""
         parts = reply.data if reply.status == 200 else []
         for index, waiting in enumerate(turns):
             if waiting is None:

@@ -1,6 +1,7 @@
 """An actor while it is awake: its state in memory, its mailbox, and the turns that wait for their commit."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -70,10 +71,11 @@ class Await:
 class Played:
     """One turn that was taken: what it replies, and whether that may leave already.
 
-    `reply.data` of a parcel is the list of its tells' replies. `rows` is the turn as the journal stores it.
+    `reply.data` of a parcel is the list of its tells' replies.
     """
 
     __slots__ = (
+        "answered",
         "at",
         "awaits",
         "bytes",
@@ -83,6 +85,7 @@ class Played:
         "fingerprint",
         "joined",
         "length",
+        "near",
         "op",
         "origin",
         "push",
@@ -105,6 +108,10 @@ class Played:
         self.events: list[Any] = []
         self.effects: Any = None
         self.awaits: list[Await] = []
+        self.near: list[Await] | None = None
+        """Those of them that wait for tells which were played before the commit."""
+        self.answered: Callable[[Reply], None] | None = None
+        """Whom to tell when the reply is whole and committed, besides those who asked."""
         self.reply = Reply(200, 0, None)
         self.reply_ready = False
         self.bytes = 512
@@ -127,6 +134,9 @@ class Played:
             for delivery in self.joined:
                 delivery.reply(self.reply)
             self.joined = None
+        if self.answered is not None:
+            self.answered(self.reply)
+            self.answered = None
 
 
 class Known:

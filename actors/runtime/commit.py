@@ -13,7 +13,7 @@ from actors.runtime import faults, journal
 from actors.runtime.cell import Await, Cell, Delivery, Played
 from actors.runtime.checkpoints import checkpoint_statement, due_checkpoints, transposed
 from actors.runtime.database import OutcomeUnknown, Refused, Statements, UniqueConflict
-from actors.runtime.group import Group, Parcel
+from actors.runtime.group import Group, Parcel, bound_to
 from actors.runtime.metrics import HostMetrics
 from schemas import limits
 from schemas.address import Address
@@ -27,14 +27,16 @@ WAIT_S_MAX = 1.0
 """How long what is taken in now may wait for its commit, by the pace of the latest ones: clients give up after a few
 seconds, and what is committed for nobody leaves no room for those who still wait."""
 ATTEMPTS_MAX = 3
+APART_MAX = 10_000
 
 
 class GroupCommit:
     """Gathers turns while the previous group is being committed; one group is under way at a time.
 
     `may_write` is asked before each group is sent: a run without its lease writes no more, for its slots may be others'
-    by then. `on_committed` is called with each group that Postgres has acknowledged. `on_lost` is called with actors
-    whose memory no longer equals the truth, and with the deliveries that must be taken anew once they are awake again.
+    by then. `on_closing` is called before the gathering group closes, to add what its turns lead to. `on_committed` is
+    called with each group that Postgres has acknowledged. `on_lost` is called with actors whose memory no longer
+    equals the truth, and with the deliveries that must be taken anew once they are awake again.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class GroupCommit:
         run: int,
         bucket_of: Callable[[Address], int],
         may_write: Callable[[], bool],
+        on_closing: Callable[[], None],
         on_committed: Callable[[Group], None],
         on_lost: Callable[[set[Cell], list[Delivery], bool], None],
         metrics: HostMetrics,
@@ -52,10 +55,14 @@ class GroupCommit:
         self.run = run
         self.bucket_of = bucket_of
         self.may_write = may_write
+        self.on_closing = on_closing
         self.on_committed = on_committed
         self.on_lost = on_lost
         self.metrics = metrics
         self.gathering = Group()
+        self.apart: dict[Address, None] = {}
+        """Actors that Postgres refused together with others: from then on their tells travel."""
+        self._closing = False
         self._sealed: list[Group] = []
         self._under_way = Group()
         self._forgotten: list[Cell] = []
@@ -79,9 +86,23 @@ class GroupCommit:
         group.bytes += turn.bytes
         turn.cell.last_group = group
         self.wake()
-        if group.full:
-            self._sealed.append(group)
-            self.gathering = Group()
+        if group.full and not self._closing:
+            self._sealed.append(self._close())
+
+    def _close(self) -> Group:
+        """The group that gathered, with all that belongs into it; another one begins."""
+        if self.gathering.turns:
+            self._closing = True
+            try:
+                self.on_closing()
+            finally:
+                self._closing = False
+        group, self.gathering = self.gathering, Group()
+        return group
+
+    def sends_to(self, address: Address) -> bool:
+        """Whether a group that is not committed yet has a parcel for this actor."""
+        return address in self._under_way.far or any(address in sealed.far for sealed in self._sealed)
 
     def wake(self) -> None:
         """There is something to commit."""
@@ -99,10 +120,7 @@ class GroupCommit:
         """
         while True:
             await self._wanted.wait()
-            if self._sealed:
-                group = self._sealed.pop(0)
-            else:
-                group, self.gathering = self.gathering, Group()
+            group = self._sealed.pop(0) if self._sealed else self._close()
             if not self._sealed and self.gathering.empty:
                 self._wanted.clear()
             if not group.empty:
@@ -142,7 +160,7 @@ class GroupCommit:
                 self.metrics.conflicts.inc()
                 if not lost or attempt == ATTEMPTS_MAX:
                     if len(group.cells) > 1:
-                        await self._one_by_one(group)
+                        await self._part_by_part(group)
                     else:
                         self._lose(group, group.cells, stale)
                     return
@@ -155,7 +173,7 @@ class GroupCommit:
                 if len(group.turns) <= 1:
                     self._refuse(group)
                 elif len(group.cells) > 1:
-                    await self._one_by_one(group)
+                    await self._part_by_part(group)
                 else:
                     await self._turn_by_turn(group)
                 return
@@ -174,16 +192,25 @@ class GroupCommit:
                 self.on_committed(group)
                 return
 
-    async def _one_by_one(self, group: Group) -> None:
-        """Commit each actor by itself, so that the one that Postgres refuses harms nobody else."""
-        for cell in sorted(group.cells, key=lambda cell: cell.address):
-            alone, _ = group.without(group.cells - {cell})
-            if cell.last_group is group:
-                cell.last_group = alone
-            if cell.awake:
+    async def _part_by_part(self, group: Group) -> None:
+        """Commit each actor by itself, so that the one that Postgres refuses harms nobody else. Those whose turns
+        belong together stay together; refused, they are taken anew and kept apart."""
+        parts = group.parts()
+        if len(parts) == 1:
+            self.apart.update(dict.fromkeys(cell.address for cell in group.cells))
+            while len(self.apart) > APART_MAX:
+                del self.apart[next(iter(self.apart))]
+            self._lose(group, group.cells, False)
+            return
+        for part in parts:
+            alone, _ = group.without(group.cells - part)
+            for cell in part:
+                if cell.last_group is group:
+                    cell.last_group = alone
+            if all(cell.awake for cell in part):
                 await self._commit(alone)
             else:
-                self._lose(alone, {cell}, False)
+                self._lose(alone, part, False)
 
     async def _turn_by_turn(self, group: Group) -> None:
         """One actor had several turns, one of which Postgres refuses: keep what was before, take the rest anew."""
@@ -221,15 +248,19 @@ class GroupCommit:
 
     def forget(self, cell: Cell) -> None:
         """Take an actor whose state may be wrong out of every group that has not been sent yet."""
-        if cell in self._under_way.cells:
-            # Woken anew before this commit has ended, it might not know its own turns; until then it takes no other.
-            cell.awake = False
-            self._forgotten.append(cell)
-        else:
-            self._lose(Group(), {cell}, False)
+        lost = bound_to({cell}, [*self._sealed, self.gathering])
+        if lost.isdisjoint(self._under_way.cells):
+            self._lose(Group(), lost, False)
+            return
+        # Woken anew before this commit has ended, they might not know their own turns; until then they take no other.
+        for bound in lost:
+            bound.awake = False
+        self._forgotten.extend(lost)
 
     def _lose(self, group: Group, lost: set[Cell], stale: bool) -> Group:
-        """Take these actors out of this and every later group, and have their deliveries taken anew."""
+        """Take these actors out of this and every later group, with all that were told something by their turns or told
+        them something, and have their deliveries taken anew."""
+        lost = bound_to(lost, [group, *self._sealed, self.gathering])
         rest, again = group.without(lost)
         for index, sealed in enumerate(self._sealed):
             self._sealed[index], more = sealed.without(lost)
@@ -310,7 +341,7 @@ class GroupCommit:
         for turn in group.turns:
             if not turn.effects:
                 continue
-            turn.awaits = []
+            turn.awaits = list(turn.near or ())
             for number, effect in enumerate(turn.effects):
                 if not isinstance(effect, Tell):
                     continue

@@ -54,10 +54,26 @@ class Late:
         self.reason = reason
 
 
+class Near:
+    """Tells that were played before the commit: who sent them, and who has had the turn that they are."""
+
+    __slots__ = ("asked", "played", "senders")
+
+    def __init__(self, senders: set[Cell], played: Played, asked: list[tuple[Played, Await] | None]) -> None:
+        self.senders = senders
+        self.played = played
+        self.asked = asked
+        """What waits for the answer to each tell."""
+
+    @property
+    def cells(self) -> set[Cell]:
+        return {*self.senders, self.played.cell}
+
+
 class Group:
     """Turns that are committed together, and the replies that wait for it."""
 
-    __slots__ = ("bytes", "finished", "late", "parcels", "turns", "views", "waiting")
+    __slots__ = ("bytes", "far", "finished", "late", "near", "parcels", "turns", "views", "waiting")
 
     def __init__(self) -> None:
         self.turns: list[Played] = []
@@ -69,6 +85,9 @@ class Group:
         self.late: list[tuple[Cell, Late]] = []
         self.bytes = 0
         self.parcels: list[Parcel] = []
+        self.near: list[Near] = []
+        self.far: frozenset[Address] = frozenset()
+        """Whom the group tells something by parcels: until they are delivered, nothing may overtake them."""
 
     @property
     def empty(self) -> bool:
@@ -98,8 +117,34 @@ class Group:
         rest.views = [item for item in self.views if item[0] not in lost]
         rest.finished = [item for item in self.finished if item[0] not in lost]
         rest.late = [item for item in self.late if item[0] not in lost]
+        rest.near = [near for near in self.near if near.played.cell not in lost]
+        rest.far = self.far
         return rest, again
 
     @property
     def cells(self) -> set[Cell]:
         return {turn.cell for turn in self.turns} | {cell for cell, _, _ in self.waiting}
+
+    def parts(self) -> list[set[Cell]]:
+        """The actors of the group, those together whose turns only make sense together."""
+        parts: list[set[Cell]] = []
+        for cell in sorted(self.cells, key=lambda cell: cell.address):
+            if not any(cell in part for part in parts):
+                parts.append(bound_to({cell}, [self]))
+        return parts
+
+
+def bound_to(cells: set[Cell], groups: list[Group]) -> set[Cell]:
+    """These actors, and all whose turns in these groups were played together with theirs: a tell and the turn that it
+    became are committed together or not at all."""
+    bound = set(cells)
+    nears = [near for group in groups for near in group.near]
+    grown = bool(nears)
+    while grown:
+        grown = False
+        for near in nears:
+            members = near.cells
+            if not members <= bound and not members.isdisjoint(bound):
+                bound |= members
+                grown = True
+    return bound

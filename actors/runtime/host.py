@@ -24,7 +24,9 @@ from actors.runtime.freshness import Freshness
 from actors.runtime.journal import Journal
 from actors.runtime.lease import Lease
 from actors.runtime.metrics import HostMetrics
+from actors.runtime.nearby import Nearby
 from actors.runtime.ops import OpFinder
+from actors.runtime.parcels import Parcels
 from actors.runtime.placement import Placement
 from actors.runtime.router import Router
 from actors.runtime.topics import Topics
@@ -99,6 +101,7 @@ class Host:
             run=lease.run,
             bucket_of=Placement.bucket,
             may_write=lambda: lease.valid,
+            on_closing=lambda: self.nearby.play(),
             on_committed=self.answers.committed,
             on_lost=self._lost,
             metrics=metrics,
@@ -117,6 +120,23 @@ class Host:
             secret=secret,
             metrics=metrics,
             mark_turn=mark_turn,
+        )
+        self.parcels = Parcels(
+            self.turns,
+            catalog=catalog,
+            commits=self.commits,
+            answers=self.answers,
+            settings=settings,
+            metrics=metrics,
+            mark_turn=mark_turn,
+        )
+        self.nearby = Nearby(
+            awake=self._ready,
+            spent=self._spent,
+            run=lease.run,
+            commits=self.commits,
+            parcels=self.parcels,
+            answers=self.answers,
         )
         self.waker = Waker(journal, catalog, metrics, self._awake, self._not_awake)
 
@@ -174,7 +194,7 @@ class Host:
             elif verb == QUERY:
                 self._query(cell, delivery)
             elif verb == PARCEL:
-                self.turns.parcel(cell, delivery)
+                self.parcels.take(cell, delivery)
             elif verb == SUBSCRIBE:
                 self._subscribe(cell, delivery)
             else:
@@ -187,7 +207,16 @@ class Host:
             self.answers.refuse(cell, delivery, Refusal("INVALID", f"{field}: {first['msg']}", field=field))
         except Exception:
             self.failed(cell, delivery)
-        self.spent_s[cell.slot] += time.perf_counter() - began
+        self._spent(cell, time.perf_counter() - began)
+
+    def _spent(self, cell: Cell, seconds: float) -> None:
+        self.spent_s[cell.slot] += seconds
+
+    def _ready(self, address: Address) -> Cell | None:
+        """The actor of this address, if it can take a turn at once."""
+        cell = self.cells.get(address)
+        free = cell is not None and cell.awake and not (cell.busy or cell.mailbox or cell in self._leaving)
+        return cell if free else None
 
     def _query(self, cell: Cell, delivery: Delivery) -> None:
         request = delivery.request

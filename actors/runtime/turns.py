@@ -8,18 +8,13 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Protocol
 
-import structlog
-from pydantic import ValidationError
-from pydantic_core import from_json
-
 from actors.catalog import Catalog
-from actors.core import Command, Consult, Event, Query, Tell, Turn, admit, decide, pack_fields
+from actors.core import Command, Consult, Event, Query, Turn, admit, decide, pack_fields
 from actors.runtime import faults
-from actors.runtime.answers import Answers, refused
+from actors.runtime.answers import Answers
 from actors.runtime.cell import Cell, Delivery, Known, Played
 from actors.runtime.commit import GroupCommit
 from actors.runtime.content import ContentStore
-from actors.runtime.group import Late
 from actors.runtime.lease import Lease
 from actors.runtime.metrics import HostMetrics
 from actors.runtime.ops import OpFinder, fingerprint
@@ -32,11 +27,7 @@ from schemas.messages import COMMAND, QUERY, SYSTEM, Reply, Request, unpack
 from schemas.problems import Refusal
 from schemas.settings import Settings
 
-_log = structlog.get_logger("turns")
-
 _SEEDS = Struct("256Q")
-RETRY_FIRST_MS = 1_000
-RETRY_MAX_MS = 60_000
 
 
 class Floor(Protocol):
@@ -129,12 +120,12 @@ class Turns:
         fields = unpack(request.data)
         command = message.model_validate(fields)
         decision = Decision(cell, delivery, command, fields, self.turn(cell, request), right, asked)
-        if _may_be_old(cell, request):
-            self._look_first(cell, delivery, asked, functools.partial(self._consult, decision))
+        if may_be_old(cell, request):
+            self.look_first(cell, delivery, asked, functools.partial(self._consult, decision))
         else:
             self._consult(decision)
 
-    def _look_first(self, cell: Cell, delivery: Delivery, asked: int, step: Callable[[], None]) -> None:
+    def look_first(self, cell: Cell, delivery: Delivery, asked: int, step: Callable[[], None]) -> None:
         """Take the step, if the journal does not know the op id."""
         cell.busy = True
         self.floor.spawn(self._look(cell, delivery, asked, step))
@@ -227,12 +218,14 @@ class Turns:
         played = Played(cell, decision.delivery, turn.op, decision.fingerprint)
         played.events = outcome.events
         played.effects = outcome.others
-        played.push = self._push(cell, outcome.events)
+        played.push = self.push(cell, outcome.events)
         played.turn = self._told(decision, outcome.reply)
+        played.at = turn.at
+        played.reply = Reply(200, cell.version + len(outcome.events), outcome.reply)
         played.bytes = 512 + 2 * len(decision.delivery.request.data)
-        self._enter(cell, played, turn, Reply(200, cell.version + len(played.events), outcome.reply))
+        self.enter(cell, played)
 
-    def _push(self, cell: Cell, events: list[Event[Any]]) -> dict[str, Any] | None:
+    def push(self, cell: Cell, events: list[Event[Any]]) -> dict[str, Any] | None:
         """What subscribers are told of the turn, if there may be any."""
         if cell.actor is None or cell.actor.pushes != "turn" or not self.answers.topics.wanted(cell.address.kind):
             return None
@@ -256,21 +249,23 @@ class Turns:
         if decision.right not in ("internal", "owner", "anyone"):
             # What a role admits is an entry of the audit log, which is a view of such rows.
             told["role"] = decision.right
+        if turn.seed_used:
+            told["seed"] = turn.seed
         return told
 
-    def _enter(self, cell: Cell, played: Played, turn: Turn, reply: Reply) -> None:
+    def enter(self, cell: Cell, played: Played) -> None:
         """The actor has had the turn's events: remember its op id, and hand it to the commit."""
         played.version = cell.version + 1
         played.length = len(played.events)
-        played.at = turn.at
-        played.reply = reply
-        if turn.seed_used:
-            played.turn["seed"] = turn.seed
         cell.version += played.length
         cell.pending += 1
+        if played.length:
+            self._remember(cell, played)
+        # Last: a group that is full now closes, and may have this actor take its next turn.
         self.commits.add(played)
-        if not played.length:
-            return
+
+    @staticmethod
+    def _remember(cell: Cell, played: Played) -> None:
         recent = cell.recent
         recent[played.op] = played
         while len(recent) > limits.OPS_REMEMBERED_MAX:
@@ -280,106 +275,8 @@ class Turns:
             del recent[oldest]
             cell.complete = False
 
-    # -- parcels --------------------------------------------------------------------------------------------------
 
-    def parcel(self, cell: Cell, delivery: Delivery) -> None:
-        """Play all tells of a parcel as one turn. A tell that is refused is tried again later, by itself."""
-        request = delivery.request
-        before = cell.recent.get(request.op)
-        if before is not None:
-            self.answers.again(cell, before, delivery, 0)
-        elif self.commits.overloaded:
-            # It is in the outbox still, and comes again.
-            self.answers.overloaded(delivery)
-        elif _may_be_old(cell, request):
-            self._look_first(cell, delivery, 0, functools.partial(self._play, cell, delivery))
-        else:
-            self._play(cell, delivery)
-
-    def _play(self, cell: Cell, delivery: Delivery) -> None:
-        request = delivery.request
-        kind = self.catalog.kind(cell.address.kind)
-        actor = cell.actor
-        assert actor is not None  # noqa: S101 - awake
-        packed, attempts = unpack(request.data)
-        tells = from_json(packed)
-        turn = self.turn(cell, request)
-        self.mark_turn(cell.address)
-        played = Played(cell, delivery, request.op, 0)
-        replies: list[list[Any]] = []
-        told: list[list[str]] = []
-        effects: list[Any] = []
-        events: list[Any] = []
-        late: list[Late] = []
-        for tell in tells:
-            turn.op, name, fields = tell
-            turn.version = cell.version + len(events)
-            try:
-                command = kind.command(name).model_validate(fields, strict=False)
-                outcome = decide(command, actor, turn)
-            except (Refusal, ValidationError) as refusal:
-                late.append(self._late(cell, request.op, tell, attempts, refusal))
-                replies.append(list(_tell_refused(refusal)))
-                continue
-            events.extend(outcome.events)
-            effects.extend(_awaited_in(outcome.others, len(replies)))
-            replies.append([200, cell.version + len(events), outcome.reply])
-            told.append([turn.op, name])
-        self.mark_turn(None)
-        if faults.armed:
-            faults.point("after_decide")
-        played.events = events
-        played.effects = effects
-        played.push = self._push(cell, events)
-        played.turn = {
-            "command": "parcel",
-            "caller": "greenroom",
-            "content": turn.content.version,
-            "tells": told,
-            "reply": replies,
-            "fingerprint": 0,
-        }
-        played.bytes = 256 * (1 + len(tells))
-        for again in late:
-            again.whole = not events
-            self.commits.gathering.late.append((cell, again))
-        if events or all(again.buried for again in late):
-            self.commits.gathering.finished.append((cell, request.op))
-        self._enter(cell, played, turn, Reply(200, cell.version + len(events), replies))
-        if faults.armed:
-            faults.point("receiver_applied_before_ack")
-
-    def _late(self, cell: Cell, parcel: str, tell: list[Any], attempts: int, refusal: Exception) -> Late:
-        """Try a refused tell again later, or bury it: its sender's effect must not get lost in silence."""
-        attempts += 1
-        reason = refusal.code if isinstance(refusal, Refusal) else "INVALID"
-        buried = attempts >= self.settings.tell_attempts_max
-        if buried:
-            _log.error("tell_buried", actor=str(cell.address), tell=tell[0], name=tell[1], reason=reason)
-            self.metrics.dead_letters.labels(cell.address.kind).inc()
-        delay_ms = min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (attempts - 1))
-        return Late(
-            parcel,
-            cell.address,
-            cell.bucket,
-            tell,
-            attempts=attempts,
-            delay_ms=delay_ms,
-            buried=buried,
-            reason=reason,
-        )
-
-
-def _awaited_in(effects: list[Any], tell: int) -> Iterator[Any]:
-    """What a tell of a parcel led to; what its reply waits for goes into the reply of this tell."""
-    for effect in effects:
-        if isinstance(effect, Tell) and effect.into:
-            yield effect._replace(into=f"{tell}/{effect.into}")
-        else:
-            yield effect
-
-
-def _may_be_old(cell: Cell, request: Request) -> bool:
+def may_be_old(cell: Cell, request: Request) -> bool:
     """Whether the op id may be one that the actor had before it remembers: it was sent again, or old ones are sent."""
     return cell.checks_ops or (request.attempt > 0 and not cell.complete)
 
@@ -389,7 +286,3 @@ def _seeds() -> Iterator[int]:
     while True:
         for number in _SEEDS.unpack(os.urandom(_SEEDS.size)):
             yield number >> 1
-
-
-def _tell_refused(refusal: Exception) -> Reply:
-    return refused(refusal if isinstance(refusal, Refusal) else Refusal("INVALID", str(refusal)[:200]))

@@ -29,13 +29,13 @@ def replies_before_the_commit() -> Iterator[None]:
     """Against P1."""
 
     def make(honest: Any) -> Any:
-        def enter(turns: Turns, cell: Cell, played: Played, turn: Any, reply: Reply) -> None:
-            honest(turns, cell, played, turn, reply)
+        def enter(turns: Turns, cell: Cell, played: Played) -> None:
+            honest(turns, cell, played)
             played.answer()
 
         return enter
 
-    with _instead(Turns, "_enter", make):
+    with _instead(Turns, "enter", make):
         yield
 
 
@@ -62,14 +62,14 @@ def drops_a_tell() -> Iterator[None]:
     passes = itertools.count(1)
 
     def make(honest: Any) -> Any:
-        def enter(turns: Turns, cell: Cell, played: Played, turn: Any, reply: Reply) -> None:
+        def enter(turns: Turns, cell: Cell, played: Played) -> None:
             if any(isinstance(effect, Tell) for effect in played.effects or ()) and next(passes) == 3:
                 played.effects = [effect for effect in played.effects if not isinstance(effect, Tell)]
-            honest(turns, cell, played, turn, reply)
+            honest(turns, cell, played)
 
         return enter
 
-    with _instead(Turns, "_enter", make):
+    with _instead(Turns, "enter", make):
         yield
 
 

@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 from pydantic_core import from_json, to_json
 
-from actors.runtime import faults, turns
+from actors.runtime import faults
+from actors.runtime import parcels as playing
 from schemas.address import player
 from schemas.limits import OPS_REMEMBERED_MAX
 from schemas.messages import PARCEL, SYSTEM, Caller, Reply, pack
@@ -141,8 +142,8 @@ async def test_a_refused_tell_is_tried_again_later_and_leaves_no_trace_once_take
         delays_ms.append(await greenroom.database.fetch_value(sql))
         if attempt == 1:
             await greenroom.database.execute("UPDATE outbox SET due = now() WHERE key = 'closed'")
-    assert turns.RETRY_FIRST_MS / 2 < delays_ms[0] <= turns.RETRY_FIRST_MS
-    assert turns.RETRY_FIRST_MS < delays_ms[1] <= 2 * turns.RETRY_FIRST_MS
+    assert playing.RETRY_FIRST_MS / 2 < delays_ms[0] <= playing.RETRY_FIRST_MS
+    assert playing.RETRY_FIRST_MS < delays_ms[1] <= 2 * playing.RETRY_FIRST_MS
     await greenroom.command(counter("closed"), Close(closed=False))
     await delivered(greenroom)
     assert await total(greenroom, "closed") == 1
@@ -152,7 +153,7 @@ async def test_a_refused_tell_is_tried_again_later_and_leaves_no_trace_once_take
 async def test_a_tell_refused_for_good_is_a_dead_letter_after_exactly_the_configured_attempts(
     greenroom: Greenroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "RETRY_FIRST_MS", 10)
+    monkeypatch.setattr(playing, "RETRY_FIRST_MS", 10)
     await greenroom.command(counter("never"), Close())
     await greenroom.command(counter("hopes"), Add(amount=10))
     turned_away = greenroom.metric("greenroom_dead_letters_total", kind="counter")
@@ -169,7 +170,7 @@ async def test_a_tell_refused_for_good_is_a_dead_letter_after_exactly_the_config
 async def test_refused_tells_of_a_parcel_hold_up_no_others(
     greenroom: Greenroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "RETRY_FIRST_MS", 10)
+    monkeypatch.setattr(playing, "RETRY_FIRST_MS", 10)
     tells = [("ok-1", 5), ("bad", -1), ("ok-2", 6)]
     reply = await parcel(greenroom, "picky", "p-picky", tells)
     assert [part[0] for part in reply.data] == [200, 400, 200]
