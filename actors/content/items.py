@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from actors.content.part import Faults, Part, missing
 from schemas import limits
-from schemas.shape import Amount, Count, Integer, Key, Line, Text
+from schemas.shape import Amount, Attributes, Count, Integer, Key, Line, Text
 
 if TYPE_CHECKING:
     from actors.content import Content
@@ -55,6 +55,8 @@ class Item(Part):
     stats: Stats = {}
     """What it adds while it is worn."""
     use: Use | None = None
+    properties: Attributes = {}
+    """What else clients and rules may want to know of it, by name."""
     bound: bool = False
     """Whether it stays with its player: no gift, no trade."""
     price: Count = 0

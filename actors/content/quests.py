@@ -31,6 +31,8 @@ class Requires(Part):
     """Quests that were completed, at least once each."""
     items: Annotated[dict[Key, Amount], Field(max_length=limits.REQUIREMENTS_MAX)] = {}
     """What is in the bag or worn; it stays there."""
+    guild: bool = False
+    """Whether the player must belong to a guild."""
 
 
 class Quest(Part):

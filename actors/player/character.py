@@ -35,7 +35,7 @@ def character_of(player: Player, turn: Turn) -> dict[str, Any]:
     """The part of the player's sheet that depends on content and on the time."""
     character, content = turn.content.character, turn.content
     condition = Condition(player, content, turn.at)
-    values, most = condition.values(), condition.most()
+    values, most, resources = condition.values(), condition.most(), character.resources
     return {
         "nextLevelAt": character.next_level_at(player.level),
         "stats": {
@@ -43,7 +43,12 @@ def character_of(player: Player, turn: Turn) -> dict[str, Any]:
             for name, (base, worn, effects) in condition.stats().items()
         },
         "resources": {
-            name: {"current": values[name], "max": most[name], "fullAt": _time(condition.full_at(name))}
+            name: {
+                "current": values[name],
+                "max": most[name],
+                "regeneration": {"amount": resources[name].regains, "everyS": resources[name].every_s},
+                "fullAt": _time(condition.full_at(name)),
+            }
             for name in most
         },
         "effects": [

@@ -41,6 +41,7 @@ def _shown(name: str, item: Item) -> dict[str, Any]:
         "unique": item.unique,
         "slots": list(item.slots),
         "stats": dict(item.stats),
+        "properties": dict(item.properties),
         "use": None if use is None else use.model_dump(mode="python"),
         "bound": item.bound,
         "price": item.price,

@@ -54,6 +54,8 @@ def unmet(player: Player, quest: Quest) -> str | None:
     lacking = [(item, amount) for item, amount in requires.items.items() if owned(player, item) < amount]
     if lacking:
         return f"It takes {lacking[0][1]} of {lacking[0][0]!r}."
+    if requires.guild and player.guild is None:
+        return "It takes a guild to belong to."
     return None
 
 

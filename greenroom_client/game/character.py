@@ -16,11 +16,19 @@ class Stat(Model):
     effects: int
 
 
+class Regeneration(Model):
+    """How much comes back at a time, and how often."""
+
+    amount: int
+    every_s: int
+
+
 class Resource(Model):
     """What is spent and comes back with time, such as health; `full_at` is None when it is full."""
 
     current: int
     max: int
+    regeneration: Regeneration
     full_at: datetime | None = None
 
 
@@ -54,6 +62,12 @@ class Unread(Model):
     unread: int
 
 
+class Unlocked(Model):
+    """How many tiers of achievements there are."""
+
+    unlocked: int
+
+
 class Sheet(Model):
     """The whole character, as its player sees it."""
 
@@ -71,6 +85,7 @@ class Sheet(Model):
     skills: list[str]
     equipment: dict[str, Worn]
     bag: BagRoom
+    achievements: Unlocked
     guild: Membership | None
     inbox: Unread
 

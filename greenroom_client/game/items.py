@@ -80,6 +80,7 @@ class Item(Model):
     unique: bool
     slots: list[str]
     stats: dict[str, int]
+    properties: dict[str, str | int | bool] = {}
     use: Use | None
     bound: bool
     price: int

@@ -12,6 +12,24 @@ ACTIONS = {"try_win": {"points": 1, "board": "practice", "fraud": False, "starts
 """An action of their own: nobody else's players get any further by these tests."""
 
 
+def objective(target: int, *counts: dict[str, Any]) -> dict[str, Any]:
+    return {"title": "Do it", "target": target, "counts": list(counts)}
+
+
+EVERY_KIND = {
+    "often": objective(2, WIN),
+    "sum": objective(30, {"event": "score_awarded", "where": {"attributes.team": "red"}, "adds": "points"}),
+    "spent": objective(20, {"event": "wallet_changed", "where": {"currency": "gold"}, "takes": "change"}),
+    "best": objective(3, {"event": "level_reached", "highest": "level"}),
+    "much": objective(1, {"event": "score_awarded", "at_least": {"points": 20}}),
+    "listed": objective(1, {"event": "messages_read", "adds": "ids"}),
+    "made": objective(2, {"event": "crafted", "adds": "items.oak_plank"}),
+    "either": objective(1, {"event": "skill_learnt"}, {"event": "item_used", "where": {"item": "herbal_tea"}}),
+    "chain": objective(1, {"event": "quest_completed", "where": {"quest": "try_turn_in"}}),
+}
+"""One objective of each kind; what brings it forward is in the names of the triggers' fields."""
+
+
 def wins(target: int, **fields: Any) -> dict[str, Any]:
     """A quest for so many wins, and 7 gold."""
     steps = {"win": {"title": "Win", "target": target, "counts": [WIN]}}
@@ -23,12 +41,18 @@ QUESTS = {
     "try_turn_in": wins(1, turn_in=True),
     "try_chained": wins(9, requires={"quests": ["try_turn_in"]}),
     "try_daily": wins(1, repeats="try_tomorrow"),
+    "try_weekly": wins(1, repeats="try_next_week"),
     "try_soon": wins(9, within_s=1),
+    "try_guild": wins(1, requires={"guild": True}),
+    "try_everything": {"title": "All kinds", "objectives": EVERY_KIND, "rewards": GOLD, "turn_in": True},
 }
 ACHIEVEMENTS = {
     "try_wins": {"title": "Wins", "counts": [WIN], "tiers": [{"target": 2, "rewards": GOLD}, {"target": 4}]},
 }
-RESETS = {"try_tomorrow": {"at": "12:34", "zone": "Asia/Kathmandu"}}
+RESETS = {
+    "try_tomorrow": {"at": "12:34", "zone": "Asia/Kathmandu"},
+    "try_next_week": {"every": "week", "weekday": "thursday", "at": "12:34", "zone": "Asia/Kathmandu"},
+}
 
 
 async def prepare(door: Door, server: Server, user: User) -> None:

@@ -15,11 +15,12 @@ async def test_gs_02_the_sheet_shows_the_whole_character(hero: Hero) -> None:
     sheet = await hero.sheet()
     assert {
         "userId", "username", "createdAt", "scores", "wallet", "inbox", "level", "experience", "nextLevelAt",
-        "stats", "resources", "effects", "skills", "equipment", "bag",
+        "stats", "resources", "effects", "skills", "equipment", "bag", "achievements", "guild",
     } <= set(sheet)  # fmt: skip
     assert (sheet["level"], sheet["experience"], sheet["nextLevelAt"]) == (1, 0, 100)
     assert sheet["stats"]["vitality"] == {"value": 5, "base": 5, "equipment": 0, "effects": 0}
-    assert sheet["resources"]["health"] == {"current": 100, "max": 100, "fullAt": None}
+    back = {"amount": 1, "everyS": 3}
+    assert sheet["resources"]["health"] == {"current": 100, "max": 100, "regeneration": back, "fullAt": None}
     assert set(sheet["resources"]) == {"health", "mana", "energy"}
     assert sheet["skills"] == ["strike", "mend", "fireball"]
 
@@ -61,7 +62,7 @@ async def test_gs_13_a_larger_maximum_is_filled_by_time_alone(hero: Hero) -> Non
     await hero.given(moonstone_ring=1)
     await hero.learns(2_500)
     before = (await hero.sheet())["resources"]["health"]
-    assert before == {"current": 180, "max": 180, "fullAt": None}
+    assert (before["current"], before["max"], before["fullAt"]) == (180, 180, None)
     await hero.done("equip", stackId=await hero.stack("moonstone_ring"))
     # A portion comes back every 3 s.
     health = (await hero.sheet())["resources"]["health"]

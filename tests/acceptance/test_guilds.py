@@ -1,6 +1,7 @@
 """SPEC section 7, guilds: founding, membership, bank, storage and search over REST, topics over WebSocket."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -136,6 +137,45 @@ async def test_gs_08_invitations_are_accepted_declined_and_revoked(door: Door, a
     await member(door, alice, key, bob)
     nobody = await say(door, alice, key, "invite", player="nobody")
     assert (nobody.status, nobody.code) == (404, "player_unknown")
+
+
+async def test_gs_08_two_officers_who_invite_at_once_make_one_invitation_good_for_seven_days(
+    door: Door, alice: User, bob: User
+) -> None:
+    key = await found(door, alice, open=True)
+    officer = await door.guest()
+    await done(door, officer, key, "join")
+    await member(door, alice, key, officer)
+    await done(door, alice, key, "promote", player=officer.id)
+    await done(door, alice, key, "describe", open=False)
+    answers = await asyncio.gather(*(done(door, who, key, "invite", player=bob.id) for who in (alice, officer)))
+    assert answers[0] == answers[1]
+    open_for = datetime.fromisoformat(answers[0]["expiresAt"]) - datetime.now(UTC)
+    assert timedelta(days=6, hours=23) < open_for <= timedelta(days=7, minutes=1)
+    assert len((await asked(door, alice, key, "candidates"))["invitations"]) == 1
+    assert [row.status for row in await asyncio.gather(*(say(door, bob, key, "accept_invitation") for _ in range(3)))]
+    await member(door, alice, key, bob)
+    assert (await asked(door, bob, key, "profile"))["members"] == 3
+
+
+async def test_gs_08_join_guild_the_flow_of_the_seed_over_websocket(
+    sockets: Sockets, door: Door, alice: User, bob: User
+) -> None:
+    """Join -> an invitation request is made -> officers are told -> it is pushed, and answered, in frames."""
+    key = await found(door, alice, open=False)
+    leader, newcomer = await sockets.open(alice), await sockets.open(bob, binary=True)
+    await leader.subscribe(f"guild:{key}")
+    await newcomer.subscribe("player:me")
+    reply = await newcomer.command("guild", key, "join")
+    assert (reply["meta"]["code"], reply["data"]["status"]) == (200, "requested")
+    asked_for = await leader.until(lambda frame: bob.id in (frame.get("data") or {}).get("requests", {}))
+    assert asked_for["meta"]["topic"] == f"guild:{key}"
+    assert (await leader.command("guild", key, "accept_request", {"player": bob.id}))["meta"]["code"] == 200
+    entered = await newcomer.until(lambda frame: (frame.get("data") or {}).get("guild") is not None)
+    assert entered["data"]["guild"]["guild"] == key
+    joined = await leader.until(lambda frame: (frame.get("data") or {}).get("members") == {bob.id: "member"})
+    assert joined["meta"]["seq"] > asked_for["meta"]["seq"]
+    assert (await newcomer.query("guild", key, "profile"))["data"]["members"] == 2
 
 
 async def test_gs_08_ranks_decide_who_may_do_what(door: Door, alice: User, bob: User) -> None:

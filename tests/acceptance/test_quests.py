@@ -7,7 +7,9 @@ import pytest
 import pytest_asyncio
 
 from greenroom_client import Client, Refused
-from tests.acceptance.clients import API, Door, Sockets, User
+from tests.acceptance.clients import API, Door, Sockets, User, fresh_name
+from tests.acceptance.gamers import until
+from tests.acceptance.hero import Hero
 from tests.acceptance.journey import Traveller, prepare
 from tests.acceptance.server import Server
 
@@ -114,6 +116,66 @@ async def test_qa_05_an_abandoned_quest_starts_from_nothing(hero: Traveller, doo
     await hero.wins()
     assert await hero.done("abandon_quest", "try_two_wins") == {"quest": "try_two_wins", "state": "abandoned"}
     assert (await hero.done("start_quest", "try_two_wins"))["objectives"]["win"]["progress"] == 0
+
+
+async def test_qa_05_a_weekly_quest_is_available_again_on_its_weekday(hero: Traveller) -> None:
+    await hero.done("start_quest", "try_weekly")
+    await hero.wins()
+    again = datetime.fromisoformat((await hero.shown("completed"))["try_weekly"]["availableAt"])
+    there = again.astimezone(UTC) + timedelta(hours=5, minutes=45)
+    assert there.strftime("%A %H:%M") == "Thursday 12:34", "by Kathmandu's clock"
+    assert timedelta(0) < again - datetime.now(UTC) <= timedelta(days=7)
+
+
+async def test_qa_03_a_quest_may_take_a_guild_to_belong_to(hero: Traveller, door: Door) -> None:
+    assert "try_guild" not in await hero.shown("available")
+    assert await hero.refused("start_quest", "try_guild") == "quest_locked"
+    key = fresh_name("guild-").lower()
+    assert (await door.post(f"{API}/actors/guild/{key}/create", {"name": key}, as_=hero.user)).status == 200
+    await door.until(
+        "the player belongs to it",
+        lambda: door.get(f"{API}/players/me", as_=hero.user),
+        lambda answer: answer.body["guild"] is not None,
+    )
+    assert (await hero.done("start_quest", "try_guild"))["state"] == "active"
+
+
+async def test_qa_03_objectives_of_every_kind_are_fed_by_the_games_own_events(
+    hero: Traveller, door: Door, studio: User, bob: User
+) -> None:
+    """Counted, added up, spent, the best of, at least, entries of a list, of a map, either of two, other quests."""
+    me = Hero(door, hero.user, studio)
+    await hero.done("start_quest", "try_turn_in")
+    await hero.done("start_quest", "try_everything")
+    assert await hero.refused("complete_quest", "try_everything") == "quest_unfinished"
+    for _ in range(2):
+        await hero.wins()
+    await door.award(studio, hero.user.id, 25, board="practice", attributes={"team": "red"})
+    await door.award(studio, hero.user.id, 9, board="practice", attributes={"team": "blue"})
+    await door.award(studio, hero.user.id, 5, board="practice", attributes={"team": "red"})
+    gift = {"to": bob.id, "goods": {"currencies": {"gold": 20}}}
+    assert (await door.post(f"{API}/actors/trade/{fresh_name('gift')}/give", gift, as_=hero.user)).status == 200
+    await me.given(oak_log=1, saw=1, herbal_tea=1, stoneskin_potion=1)
+    await me.done("craft", recipe="oak_planks")
+    await me.learns(300)
+    await hero.done("complete_quest", "try_turn_in")
+    told = await door.until(
+        "the completion is told",
+        lambda: door.get(f"{API}/notifications", as_=hero.user),
+        lambda answer: answer.body["unread"] >= 1,
+    )
+    await me.done("mark_read", ids=[told.body["messages"][0]["id"]])
+    await me.done("use_item", stackId=await me.stack("stoneskin_potion"))
+    await until("all but one are met", lambda: unmet(hero), lambda waiting: waiting == {"either": 0})
+    await me.done("use_item", stackId=await me.stack("herbal_tea"))
+    done = await hero.done("complete_quest", "try_everything")
+    assert (done["state"], done["times"]) == ("completed", 1)
+
+
+async def unmet(hero: Traveller) -> dict[str, int]:
+    """How far the objectives are that are not met yet."""
+    objectives = (await hero.shown("active"))["try_everything"]["objectives"]
+    return {name: one["progress"] for name, one in objectives.items() if one["progress"] < one["target"]}
 
 
 async def test_qa_03_quests_through_the_python_client(server: Server, door: Door, alice: User) -> None:

@@ -29,8 +29,8 @@ def test_a_new_player_is_whole(alice: Hero) -> None:
     assert (sheet["level"], sheet["experience"], sheet["nextLevelAt"]) == (1, 0, 100)
     assert sheet["stats"]["strength"] == {"value": 5, "base": 5, "equipment": 0, "effects": 0}
     assert sheet["resources"] == {
-        "health": {"current": 100, "max": 100, "fullAt": None},
-        "mana": {"current": 40, "max": 40, "fullAt": None},
+        "health": {"current": 100, "max": 100, "regeneration": {"amount": 2, "everyS": 10}, "fullAt": None},
+        "mana": {"current": 40, "max": 40, "regeneration": {"amount": 1, "everyS": 5}, "fullAt": None},
     }
     assert (sheet["effects"], sheet["skills"], sheet["equipment"]) == ([], ["strike"], {})
 

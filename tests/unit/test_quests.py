@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from actors.core import SYSTEM, Tell, Turn, decide
+from actors.core import SYSTEM, Address, Caller, Tell, Turn, decide
+from actors.guild.founding import Create
+from actors.guild.members import Disband
 from actors.player.quests import ExpireQuest
 from actors.player.score import AwardScore
 from actors.player.state import Errand, Player
@@ -144,6 +146,18 @@ def test_a_quest_may_take_a_level_and_items() -> None:
     assert available(alice) == {"wins"}
     alice.say("start_quest", quest="wins")
     assert sum(stack.quantity for stack in stage.actor(alice.address).bag.values()) == 3  # type: ignore[attr-defined]
+
+
+def test_a_quest_may_take_a_guild_to_belong_to() -> None:
+    stage, alice = alone(world({"wins": quest(requires={"guild": True})}))
+    with refused("quest_locked", 409):
+        alice.say("start_quest", quest="wins")
+    guild = Address("guild", "red-dragons")
+    stage.send(guild, Create(name="Red Dragons", open=True), Caller("alice"))
+    assert available(alice) == {"wins"}
+    alice.say("start_quest", quest="wins")
+    stage.send(guild, Disband(), Caller("alice"))
+    assert set(active(alice)) == {"wins"}, "who has begun may go on"
 
 
 def test_a_player_is_on_so_many_quests_at_most() -> None:

@@ -110,6 +110,7 @@ class Player(Actor):
             "level": self.level,
             "experience": self.experience,
             "equipment": {slot: worn.shown() for slot, worn in self.worn.items()},
+            "achievements": {"unlocked": sum(len(feat.unlocked) for feat in self.achievements.values())},
             "guild": self.guild.shown() if self.guild else None,
             "inbox": {"unread": sum(not message.read for message in self.inbox)},
         }
