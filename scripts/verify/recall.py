@@ -9,7 +9,7 @@ from actors.fraud.places import Sight, Sighted
 from actors.leaderboard.place import Place, Placed
 from actors.leaderboard.resets import ClosePart, Finish, OpenPart, PartClosed, PartOpened
 from actors.player.wallet import Credit, Debit, WalletChanged
-from scripts.verify import guild_messages
+from scripts.verify import guild_messages, item_messages
 
 Events = list[Event[Any]]
 
@@ -65,9 +65,10 @@ RECALLED: dict[tuple[str, str], Callable[[Events], Command[Any]]] = {
     ("fraud", "report"): _report,
     ("fraud", "sight"): _sight,
     **guild_messages.RECALLED,
+    **item_messages.RECALLED,
 }
-"""By kind and command. A late assessment cannot be recalled: its events hold only what was found suspicious. Nor can a
-notice: the event does not say whether its time was the content's, nor on whose account it came."""
+"""By kind and command. A late assessment cannot be recalled: its events hold only what was found suspicious. Of notices
+and trades the events do not say all that the message said: see guess.py."""
 
 
 def recalled(kind: str, name: str, events: Events) -> Command[Any] | None:

@@ -15,6 +15,7 @@ from actors.runtime.journal import Checkpoint
 from actors.runtime.waker import HistoryBroken, restore
 from schemas.address import Address
 from schemas.messages import pack
+from scripts.verify.guess import guessed
 from scripts.verify.past import Part, Past, read
 from scripts.verify.report import Report
 
@@ -197,11 +198,14 @@ class Replay:
 
     def _decided(self, part: Part, turn: Turn, past: Past) -> list[Effect] | None:
         """What the rules decide for the command, None when they refuse it now."""
-        if part.command is None or self.actor is None:
+        if self.actor is None:
+            return None
+        command = part.command or guessed(self.address.kind, part.name, part.events, self.actor, turn)
+        if command is None:
             return None if part.events else []
         turn.op = part.op
         try:
-            return _effects(part.command, self.actor, turn)
+            return _effects(command, self.actor, turn)
         except Exception as refusal:  # a refusal, or what rules of today do with yesterday's requests
             self._differs(past, part, f"refuses it ({type(refusal).__name__}: {str(refusal)[:100]})")
             return None
@@ -216,7 +220,8 @@ class Replay:
             return None
 
     def _differs(self, past: Past, part: Part, how: str) -> None:
-        if not self._otherwise:
+        # Of a guess nobody can say that it was to come to the same.
+        if part.command is not None and not self._otherwise:
             self._otherwise = True
             self._rules.otherwise.append(f"{self.address} {past}: {part.name}, decided anew, {how}")
 

@@ -23,6 +23,7 @@ INVARIANTS: dict[str, str] = {
     "K13": "a repeated request got the same reply",
     "K14": "a token was used once at most, in its time",
     "K15": "guilds and players agree on who belongs where",
+    "K16": "a reward was given once, and all of it",
     "P8": "nothing is beyond its bound",
 }
 

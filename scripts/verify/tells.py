@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from actors.catalog import Catalog
 from actors.content import Content
-from actors.core import SYSTEM, Command, Event, Turn, pack_fields
+from actors.core import SYSTEM, Command, Event, Turn
 from schemas.address import Address
-from schemas.messages import unpack
+from schemas.messages import pack, unpack
 from schemas.problems import Refusal
 from scripts.inspect.reading import Reader
 from scripts.terminal import Failed
@@ -84,7 +84,7 @@ class Tells(Watcher):
     def waits(self, message: Waiting) -> None:
         self._waiting[message.where] += 1
         command = self._command(message)
-        packed = None if command is None else pack_fields(command)
+        packed = None if command is None else packed_fields(command)
         self._find(message.op, Found(message.where, message.to, message.name, packed, 0))
 
     def _command(self, message: Waiting) -> Command[Any] | None:
@@ -101,7 +101,7 @@ class Tells(Watcher):
         address = past.address
         if past.is_parcel:
             for part in past.parts:
-                packed = None if part.command is None else pack_fields(part.command)
+                packed = None if part.command is None else packed_fields(part.command)
                 self._find(part.op, Found(PLAYED, address, part.name, packed, past.version))
         if not past.certain:
             if self._narrow is not None:
@@ -109,7 +109,7 @@ class Tells(Watcher):
             return
         for op, tell in past.tells:
             name = tell.command.wire_name
-            packed = pack_fields(tell.command)
+            packed = packed_fields(tell.command)
             self._count += 1
             bucket = self._bucket(op)
             if self._narrow is None:
@@ -209,6 +209,17 @@ class Tells(Watcher):
                 self.report.found("K9", places[0].to, what, _FORGED)
         if unsure:
             self.report.not_judged("K9", f"{unsure:,} messages of turns that today's rules do not explain")
+
+
+def packed_fields(command: Command[Any]) -> bytes:
+    """The command's fields as bytes; in whichever order maps were written, equal ones give equal bytes."""
+    return pack(_ordered(command.model_dump(mode="python")))
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _ordered(value[name]) for name in sorted(value)} if value else value
+    return [_ordered(part) for part in value] if isinstance(value, list) else value
 
 
 def _somewhere(found: Found) -> str:

@@ -15,8 +15,10 @@ from actors.runtime.database import Row
 from actors.runtime.journal import Checkpoint
 from actors.times import rfc3339
 from schemas.address import Address
+from scripts.verify.bags import Bags
 from scripts.verify.bounds import Bounds
 from scripts.verify.clients import Clients
+from scripts.verify.earned import Earned
 from scripts.verify.guilds import Guilds
 from scripts.verify.history import History
 from scripts.verify.items import Items
@@ -72,6 +74,8 @@ class Walk:
             Wallets(report),
             Guilds(report),
             Items(report),
+            Bags(report),
+            Earned(report, rules.contents),
             Tokens(report),
             Bounds(report),
             Records(report),

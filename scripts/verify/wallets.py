@@ -13,8 +13,8 @@ from scripts.verify.report import Report
 from scripts.verify.watcher import Waiting, Watcher
 
 _ROW = "`greenroom inspect history player {key} --events` shows the turn. A row was changed: restore it from a backup."
-_SENDS_NONE = frozenset({"fraud"})
-"""Kinds whose rules never send credits."""
+_SENDS_NONE = frozenset({"achievement", "channel", "desk", "fraud", "guild_directory", "trade"})
+"""Kinds whose rules never send credits. What trades hand over is judged by K7."""
 _FLOW = "See the K9 findings: a credit was lost, doubled or changed on its way."
 
 
