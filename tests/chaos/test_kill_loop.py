@@ -2,6 +2,8 @@
 
 import pytest
 
+from scripts.chaos.session import Outcome
+from scripts.verify.report import HOLDS
 from tests.acceptance.server import Server
 from tests.chaos.played import right, struck
 from tests.chaos.tiers import by_tier
@@ -20,6 +22,7 @@ async def test_kills_of_any_process_lose_nothing_and_nobody_sees_an_error(cluste
     assert {kind.kind for kind in outcome.kinds} == {"host", "gateway"}
     hosts = next(kind for kind in outcome.kinds if kind.kind == "host")
     assert hosts.affected
+    the_whole_game_was_played_and_judged(outcome)
 
 
 async def test_the_death_of_the_director_loses_nothing_and_nobody_sees_an_error(cluster: Server) -> None:
@@ -27,3 +30,15 @@ async def test_the_death_of_the_director_loses_nothing_and_nobody_sees_an_error(
     outcome = await struck(cluster, "RT-02-director", by_tier(5.0, 12.0), "director", at=[1.5])
     right(outcome)
     assert outcome.kills == 1
+
+
+def the_whole_game_was_played_and_judged(outcome: Outcome) -> None:
+    """Currencies, items, messages, guilds and rewards; and every turn is explained by the rules."""
+    done = {(operation.actor.kind, operation.name) for operation in outcome.operations if operation.outcome == "ok"}
+    assert {"player", "trade", "guild", "channel"} <= {kind for kind, _ in done}
+    assert {"award_score", "grant_currency", "award_items", "give", "confirm", "craft", "deposit", "send"} <= {
+        name for _, name in done
+    }
+    for invariant in ("K1", "K6", "K7", "K8", "K9", "K15", "K16"):
+        assert outcome.verdict.verdict(invariant) == HOLDS, invariant
+    assert not any("explain" in why for why in outcome.verdict.unjudged.values()), outcome.verdict.unjudged
