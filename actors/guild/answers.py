@@ -104,7 +104,7 @@ class ConfirmEntry(Command[Guild]):
         entry = guild.entering.get(self.player)
         if not guild.exists() or entry is None or entry.ticket != self.ticket:
             yield EntryTooLate(player=self.player, ticket=self.ticket, name=self.name)
-            gone = ExitGuild(guild=turn.key, name=guild.name or turn.key, ticket=self.ticket, because="disbanded")
+            gone = ExitGuild(guild=turn.key, name=guild.name, ticket=self.ticket, because="disbanded")
             yield Tell(player_address(self.player), gone)
             return {"entered": False, "reason": "guild_unknown"}
         members = len(guild.members) + 1
