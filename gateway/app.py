@@ -30,6 +30,7 @@ from gateway.logs import access_log, application_log, error_log
 from gateway.malformed import LINE_BYTES_MAX, Runner, headers_too_large
 from gateway.metrics import GatewayMetrics, LoopLag, Reading, merged
 from gateway.ops import Ops
+from gateway.pages import Pages
 from gateway.postman import Postman, carriers
 from gateway.presence import Presence
 from gateway.presence_watch import PresenceWatch
@@ -177,7 +178,7 @@ class Gateway:
         application.add_routes(Rest(self.calls, self.cache, self.presence).routes())
         application.add_routes(account_routes.routes(self._access))
         application.add_routes(self.sockets.routes())
-        application.add_routes(self.health.routes())
+        application.add_routes([*self.health.routes(), *Pages(self.settings.pages, "/play").routes()])
         application.add_routes(
             [
                 web.get("/metrics", self._show_metrics),
@@ -217,8 +218,6 @@ class Gateway:
                     if sum(len(name) + len(value) for name, value in request.raw_headers) > HEADER_BYTES_MAX:
                         raise headers_too_large()
                 response = await handler(request)
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             response = self._refused(request, error, request_id, route)
         finally:

@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     bind: str = Field("127.0.0.1:7777", description="address and port of the gateways; port 0 takes a free one")
     data: Path = Field(PROJECT / ".greenroom", description="folder of the embedded servers' data, keys and logs")
     content: Path = Field(PROJECT / "content", description="folder of the game's content files")
+    play: bool = Field(True, description="serve the example game to browsers, at /play")
 
     # Servers of your own, instead of the embedded ones
     database_url: SecretStr | None = Field(
@@ -178,6 +179,11 @@ class Settings(BaseSettings):
     def oidc_providers(self) -> dict[str, Provider]:
         """The issuers at which players can log in, by name."""
         return providers_of(self.oidc.get_secret_value()) if self.oidc is not None else {}
+
+    @property
+    def pages(self) -> Path | None:
+        """The folder of the pages at /play; None when they are switched off."""
+        return PROJECT / "examples" / "play" if self.play else None
 
     @property
     def public_address(self) -> str:

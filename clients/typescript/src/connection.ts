@@ -39,7 +39,12 @@ export interface ConnectionOptions {
   /** Calls that may wait for their answers at once; the server admits 64. */
   outstandingMax?: number;
   backoff?: Backoff;
+  /** Told when the connection is open, when it is lost for now, and when it has ended for good. */
+  onStatus?: (status: Status, error?: GreenroomError) => void;
 }
+
+/** `lost` comes back by itself; after `ended` nothing more is heard. */
+export type Status = "open" | "lost" | "ended";
 
 /** The answer to a command or a query of an actor. */
 export interface Reply {
@@ -72,6 +77,7 @@ export class Connection {
   readonly deadlineS: number;
   private readonly backoff: Backoff;
   private readonly outstandingMax: number;
+  private readonly onStatus: (status: Status, error?: GreenroomError) => void;
   private readonly questions = new Map<string, Question>();
   private readonly subscriptions = new Map<string, Subscription>();
   private readonly waiting: Array<() => void> = [];
@@ -93,6 +99,7 @@ export class Connection {
     this.deadlineS = options.deadlineS ?? 10;
     this.outstandingMax = options.outstandingMax ?? 64;
     this.backoff = options.backoff ?? new Backoff();
+    this.onStatus = options.onStatus ?? (() => undefined);
   }
 
   /** Connect and authenticate; tries until the deadline, unless the server says no. */
@@ -288,6 +295,7 @@ export class Connection {
     const code = await closed;
     clearTimeout(silence);
     clearTimeout(this.reauthentication);
+    if (this.ready && !this.ended) this.onStatus("lost");
     this.ready = false;
     // The next socket resumes topics by itself, from where they are then.
     for (const question of this.questions.values()) {
@@ -317,6 +325,7 @@ export class Connection {
       if (subscription.initial !== undefined) void this.resume(subscription, socket);
     }
     opened();
+    this.onStatus("open");
   }
 
   private stayAuthenticated(): void {
@@ -385,6 +394,7 @@ export class Connection {
     for (const question of this.questions.values()) question.fail(error);
     for (const subscription of this.subscriptions.values()) subscription.end(gracefully ? undefined : error);
     this.subscriptions.clear();
+    this.onStatus("ended", gracefully ? undefined : error);
   }
 }
 

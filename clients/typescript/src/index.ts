@@ -3,7 +3,7 @@
 export { Backoff } from "./backoff.js";
 export type { Commands, Gathers, Queries } from "./catalog.js";
 export * from "./client.js";
-export { Connection, type ConnectionOptions, type Reply } from "./connection.js";
+export { Connection, type ConnectionOptions, type Reply, type Status } from "./connection.js";
 export * from "./errors.js";
 export type { Form } from "./frames.js";
 export { newOp } from "./ids.js";

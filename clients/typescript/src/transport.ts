@@ -15,6 +15,8 @@ export interface Tokens {
 
 export interface TransportOptions {
   tokens?: Tokens;
+  /** Told whenever the tokens change, so that a page can keep them and continue with them later. */
+  onTokens?: (tokens: Tokens | undefined) => void;
   backoff?: Backoff;
   /** Seconds within which each call ends, repetitions included. */
   deadlineS?: number;
@@ -31,19 +33,30 @@ interface Request {
 
 /** Sends requests as one user. */
 export class Transport {
-  tokens: Tokens | undefined;
   readonly url: string;
   readonly backoff: Backoff;
   readonly deadlineS: number;
   readonly WebSocket: typeof WebSocket;
+  private readonly onTokens: (tokens: Tokens | undefined) => void;
+  private held: Tokens | undefined;
   private refreshing: Promise<Tokens> | undefined;
 
   constructor(url: string, options: TransportOptions = {}) {
     this.url = url.replace(/\/+$/, "");
-    this.tokens = options.tokens;
+    this.held = options.tokens;
+    this.onTokens = options.onTokens ?? (() => undefined);
     this.backoff = options.backoff ?? new Backoff();
     this.deadlineS = options.deadlineS ?? 30;
     this.WebSocket = options.WebSocket ?? globalThis.WebSocket;
+  }
+
+  get tokens(): Tokens | undefined {
+    return this.held;
+  }
+
+  set tokens(tokens: Tokens | undefined) {
+    this.held = tokens;
+    this.onTokens(tokens);
   }
 
   /** A token that is good for a while yet; refreshes the pair, once for all who wait, when it is not. */
