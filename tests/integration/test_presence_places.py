@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from actors.runtime.bus import Bus
-from gateway.presence import Presence
+from gateway.presence import AWAY, AWAY_AFTER_S, ONLINE, Presence
 from gateway.socket import Socket
 from schemas.limits import CONNECTIONS_PER_USER_MAX
 from schemas.messages import Caller
@@ -23,6 +23,7 @@ class Connected:
     def __init__(self, user: str, id_: str) -> None:
         self.caller = Caller(user)
         self.id = id_
+        self.active_at = 0.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -66,3 +67,40 @@ async def test_a_gateway_that_died_keeps_nobody_out(bus: Bus) -> None:
     await bus.ask("DEL", f"gateway:{dead._name}", timeout_s=5.0)
     assert await entered(alive, "bea", 99)
     assert await alive.connections("bea") == 1
+
+
+async def test_whoever_is_silent_for_long_is_away_and_back_with_the_next_word(bus: Bus) -> None:
+    """Time is told to presence: nobody waits for five minutes. Whoever said `away` stays so until it says otherwise."""
+    presence, watcher = Presence(bus), Presence(bus)
+    cleo, dora = Connected("cleo", "s1"), Connected("dora", "s1")
+    for connected in (cleo, dora):
+        assert await presence.admit(cast(Socket, connected), connected.caller.user)
+        presence.enter(cast(Socket, connected))
+        presence.active(cast(Socket, connected), now=0.0)
+    presence.say(cast(Socket, dora), away=True)
+
+    async def shown_after(now: float) -> dict[str, str]:
+        for connected in (cleo, dora):
+            presence.look(cast(Socket, connected), now)
+        await presence.tell()
+        return await watcher.statuses(["cleo", "dora"])
+
+    assert await shown_after(AWAY_AFTER_S) == {"cleo": ONLINE, "dora": AWAY}
+    assert await shown_after(AWAY_AFTER_S + 1) == {"cleo": AWAY, "dora": AWAY}
+    for connected in (cleo, dora):
+        presence.active(cast(Socket, connected), now=AWAY_AFTER_S + 2)
+    assert await shown_after(AWAY_AFTER_S + 3) == {"cleo": ONLINE, "dora": AWAY}
+
+
+async def test_whoever_is_silent_on_one_of_two_connections_is_there(bus: Bus) -> None:
+    presence = Presence(bus)
+    phone, desk = Connected("emma", "s1"), Connected("emma", "s2")
+    for connected in (phone, desk):
+        presence.enter(cast(Socket, connected))
+        presence.active(cast(Socket, connected), now=0.0)
+    presence.active(cast(Socket, desk), now=AWAY_AFTER_S)
+    for now, expected in ((AWAY_AFTER_S + 1, ONLINE), (2 * AWAY_AFTER_S + 1, AWAY)):
+        for connected in (phone, desk):
+            presence.look(cast(Socket, connected), now)
+        await presence.tell()
+        assert await presence.statuses(["emma"]) == {"emma": expected}
