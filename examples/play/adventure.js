@@ -85,7 +85,10 @@ function reward(game, { currencies, experience, items }) {
 /** @param {import("./game.js").Game} game */
 export function showWorkshop(game) {
   const { jobs } = game.works;
-  const ready = game.recipes.filter((recipe) => recipe.enough && recipe.level <= game.sheet.level);
+  const owned = new Set([...game.bag.stacks, ...Object.values(game.bag.equipment)].map((stack) => stack.item));
+  const ready = game.recipes.filter(
+    (recipe) => recipe.enough && recipe.level <= game.sheet.level && recipe.tools.every((tool) => owned.has(tool)),
+  );
   const others = game.recipes.filter((recipe) => !ready.includes(recipe) && recipe.level <= game.sheet.level);
   show(
     byId("workshop"),
@@ -120,7 +123,7 @@ function offered(game, recipe, enough) {
     "article",
     { key: recipe.recipe, "data-recipe": recipe.recipe },
     h("h4", {}, recipe.title, " ", h("small", { class: "soft" }, [recipe.station && titled(recipe.station), duration(recipe.takesS * 1000), recipe.chance < 100 && `${recipe.chance} %`].filter(Boolean).join(", "))),
-    h("p", {}, list(recipe.ingredients), " → ", list(recipe.outputs)),
+    h("p", {}, list(recipe.ingredients), " for ", list(recipe.outputs), "."),
     tools.length > 0 && h("p", { class: "soft" }, "Takes a tool: ", tools.join(", "), "."),
     enough && h("button", { type: "button", onclick: () => game.act("craft", { recipe: recipe.recipe }) }, "Make"),
   );
