@@ -100,8 +100,13 @@ class Gateway:
         self._runner: web.AppRunner | None = None
         self.metrics.watch(self._readings)
 
-    async def start(self, host: str | socket.socket, port: int = 0, *, reuse_port: bool = True) -> None:
-        """Open the parts, listen, and be ready when the caches are warm."""
+    async def start(self, host: str | socket.socket, port: int = 0) -> None:
+        """Open the parts, and listen."""
+        await self.open()
+        await self.listen(host, port)
+
+    async def open(self) -> None:
+        """Open the parts, and warm the caches: from then on `listen` takes no time."""
         self.ops.open()
         self.cache.open()
         self.hub.open()
@@ -120,16 +125,21 @@ class Gateway:
         )
         await self._runner.setup()
         self._life = asyncio.create_task(self._live(self._runner), name="gateway")
-        site: web.BaseSite
-        if isinstance(host, socket.socket):
-            site = web.SockSite(self._runner, host)
-        else:
-            site = web.TCPSite(self._runner, host, port, reuse_port=reuse_port, backlog=1024)
         try:
             async with asyncio.timeout(WARM_WITHIN_S):
                 await self.warm()
         except TimeoutError:
             application_log.warning("caches_not_warm")
+
+    async def listen(self, host: str | socket.socket, port: int = 0) -> None:
+        """Let clients in."""
+        if self._runner is None:
+            raise RuntimeError("the gateway is not open")
+        site: web.BaseSite
+        if isinstance(host, socket.socket):
+            site = web.SockSite(self._runner, host)
+        else:
+            site = web.TCPSite(self._runner, host, port, reuse_port=True, backlog=1024)
         await site.start()
         self.ready = True
         application_log.info("gateway_ready", process=self.metrics.process, addresses=[str(a) for a in self.addresses])

@@ -85,6 +85,14 @@ class Settings(BaseSettings):
     # Processes
     hosts: int = Field(2, ge=1, le=1_000, description="processes on each node in which actors live")
     gateways: int = Field(2, ge=1, le=1_000, description="processes on each node that clients connect to")
+    active_hosts: int | None = Field(
+        None,
+        ge=1,
+        description="hosts of each node that actors live in, the others stand by; default: one for two cores",
+    )
+    active_gateways: int | None = Field(
+        None, ge=1, description="gateways of each node that listen, the others stand by; default: one for two cores"
+    )
     link: LinkKind = Field("direct", description="how commands travel: direct (sockets) or ray (actor calls)")
     placement: dict[str, Placement] = Field(
         default_factory=dict, description='kinds placed otherwise than by default, as JSON: {"guild": "dedicated"}'

@@ -26,6 +26,9 @@ READY_WITHIN_S = 60.0
 HOST_STOP_S = 30.0
 DEDICATED_MAX = 64
 """Ray actors for dedicated addresses on each node; what comes beyond lives in the shared pool."""
+DEDICATED_FROM_CPUS = 4
+"""Smaller nodes have no cores to spare: there an actor that is told something by players is best where they are. Only
+kinds that the settings call dedicated get processes of their own."""
 
 _DRAINED = "SELECT node FROM drained_node"
 _FORGET = "DELETE FROM drained_node WHERE NOT node = ANY($1)"
@@ -131,7 +134,8 @@ class Pool:
 
     async def start_dedicated(self, slot: str) -> None:
         """Give a dedicated actor a process of its own, on the node with the fewest of them."""
-        staying = self.staying
+        named = self.settings.placement.get(slot.partition(":")[0]) == "dedicated"
+        staying = [node for node in self.staying if named or node.cpus >= DEDICATED_FROM_CPUS]
         if slot in self.dedicated or self.stopping or not staying:
             return
         counts = Counter(process.node for process in self.dedicated.values())

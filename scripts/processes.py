@@ -39,6 +39,7 @@ from gateway.accounts import store
 from schemas.messages import SYSTEM
 from schemas.problems import Refusal
 from schemas.settings import Settings
+from scripts.door import Place
 from scripts.metrics import Backlog, MetricsEndpoint, folder_of, watch_process
 
 _log = structlog.get_logger("process")
@@ -46,6 +47,8 @@ _log = structlog.get_logger("process")
 RETRY_PAUSE_S = 0.2
 EMPTY_EVERY_S = 0.05
 HAND_OVER_WITHIN_S = 15.0
+HAND_OVER_PAUSE_S = 0.05
+"""Between giving a place at the door away and closing it: whoever stands by has taken it by then."""
 """How long a host that is leaving waits for others to take its actors."""
 
 
@@ -83,6 +86,12 @@ def collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
+
+
+def one_for_two_cores() -> int:
+    """How many hosts, and how many gateways, are busy on this machine unless the settings say otherwise. Each uses one
+    core; more of them than half of the cores make smaller batches of the same work, and share cores with Postgres."""
+    return max(1, (os.cpu_count() or 1) // 2)
 
 
 class Parts:
@@ -217,7 +226,16 @@ class HostProcess(Runner):
         server = LinkServer(self, parts.token)
         endpoint = await server.open(path, cluster.node_address() if self.wiring.tcp else "")
         name = self.name if self.wiring.node else cluster.own_name()
-        await patiently(lambda: lease.register(name=name, endpoint=endpoint, node=parts.node, pool=self.pool))
+        await patiently(
+            functools.partial(
+                lease.register,
+                name=name,
+                endpoint=endpoint,
+                node=parts.node,
+                pool=self.pool,
+                active_hosts=parts.settings.active_hosts or one_for_two_cores(),
+            )
+        )
         self.host = Host(
             settings=parts.settings,
             catalog=parts.catalog,
@@ -339,17 +357,36 @@ class GatewayProcess(Runner):
             watch_process(self._gateway.metrics.registry)
             metrics = parts.metrics_endpoint("gateway", self._gateway.metrics.render)
             await metrics.open()
-            await self._gateway.start(settings.host, settings.port, reuse_port=True)
+            await self._gateway.open()
             collect_rarely()
-            self._ready = True
-            _log.info("gateway_ready", bind=settings.bind)
-            await self._ended.wait()
+            place = Place(_own_folder(self.wiring.runtime), settings.active_gateways or one_for_two_cores())
+            if await self._has(place):
+                await self._gateway.listen(settings.host, settings.port)
+                self._ready = True
+                _log.info("gateway_ready", bind=settings.bind)
+                await self._ended.wait()
+            # Whoever stands by listens before we stop to.
+            place.leave()
+            await asyncio.sleep(HAND_OVER_PAUSE_S)
             await self._gateway.stop(grace_s=settings.drain_timeout_s)
             await metrics.close()
             for task in running:
                 task.cancel()
         await access.close()
         await parts.close()
+
+    async def _has(self, place: Place) -> bool:
+        """Wait for a place at the door; False when this process is to end before it has one."""
+        if place.take():
+            return True
+        _log.info("gateway_stands_by")
+        self._ready = True
+        waiting = asyncio.ensure_future(place.wait())
+        ending = asyncio.ensure_future(self._ended.wait())
+        await asyncio.wait({waiting, ending}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        ending.cancel()
+        return not self._ended.is_set()
 
     async def ready(self) -> bool:
         return self._ready

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -33,7 +34,7 @@ SHARED = "shared"
 
 _PREPARE = "INSERT INTO slot (slot) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
 _HOSTS = """
-SELECT run, name, endpoint, node, pid, pool, leaving, lease < now() AS expired,
+SELECT run, name, endpoint, node, pid, pool, leaving, active_hosts, lease < now() AS expired,
        (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms
 FROM host WHERE NOT retired
 """
@@ -218,7 +219,7 @@ class Director:
     async def _give_orphans(self, slots: dict[str, int | None], alive: list[Row]) -> None:
         """Slots without a living owner go to the shared hosts that are there, evenly, dedicated ones too: at once."""
         runs = {row["run"] for row in alive}
-        pool = _staying(alive)
+        pool = _active(alive, slots)
         orphans = [slot for slot, run in slots.items() if run not in runs]
         if not orphans:
             self.ready.set()
@@ -234,13 +235,15 @@ class Director:
         self.ready.set()
 
     def _spread(self, slots: dict[str, int | None], alive: list[Row]) -> None:
-        """Take the slots of hosts that are leaving, and even out the others'; each host's moves go on by themselves."""
-        pool = _staying(alive)
+        """Take the slots of hosts that leave or are to stand by, and even out the others'; each host's moves go on by
+        themselves."""
+        pool = _active(alive, slots)
         if not pool:
             return
         by_run = {row["run"]: row for row in alive}
         for row in alive:
-            if row["leaving"] and row["run"] not in self._moves:
+            idle = row["leaving"] or (row["pool"] == SHARED and row not in pool)
+            if idle and row["run"] not in self._moves:
                 going = [slot for slot, run in slots.items() if run == row["run"]][:SPREAD_SLOTS_MAX]
                 self._start({row["run"]: Balance.share(going, _owned(pool, slots), self.load.by_slot)}, by_run)
         shared = {
@@ -314,9 +317,17 @@ def _endpoints(row: Row) -> dict[str, str]:
     return dict(part.split(":", 1) for part in row["endpoint"].split("|"))
 
 
-def _staying(alive: list[Row]) -> list[Row]:
-    """The shared hosts that may be given slots."""
-    return [row for row in alive if row["pool"] == SHARED and not row["leaving"]]
+def _active(alive: list[Row], slots: dict[str, int | None]) -> list[Row]:
+    """The shared hosts that may be given slots: of each node so many as it says, those first that have some."""
+    owners = set(slots.values())
+    staying = [row for row in alive if row["pool"] == SHARED and not row["leaving"]]
+    taken: Counter[str] = Counter()
+    active = []
+    for row in sorted(staying, key=lambda row: (row["run"] not in owners, row["run"])):
+        taken[row["node"]] += 1
+        if taken[row["node"]] <= row["active_hosts"]:
+            active.append(row)
+    return active
 
 
 def _owned(pool: list[Row], slots: dict[str, int | None]) -> dict[int, list[str]]:

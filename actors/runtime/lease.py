@@ -23,8 +23,8 @@ GIVEN_UP_S = 6.0
 move take. When it died in the middle of one, the slot would else belong to a host that never serves it again."""
 
 _REGISTER = """
-INSERT INTO host (name, endpoint, node, pid, pool, lease)
-VALUES ($1, $2, $3, $4, $5, now() + interval '5 seconds') RETURNING run
+INSERT INTO host (name, endpoint, node, pid, pool, active_hosts, lease)
+VALUES ($1, $2, $3, $4, $5, $6, now() + interval '5 seconds') RETURNING run
 """
 
 _RENEW = """
@@ -56,9 +56,12 @@ class Lease:
         self._clock_offset_ms = time.time_ns() // 1_000_000 - int(time.monotonic() * 1000)
         self._renewing: asyncio.Task[None] | None = None
 
-    async def register(self, *, name: str, endpoint: str, node: str, pool: str) -> int:
-        """Enter this run into the table of hosts; returns its number. Refused as UNAVAILABLE without Postgres."""
-        self.run = await self.database.fetch_value(_REGISTER, name, endpoint, node, os.getpid(), pool)
+    async def register(self, *, name: str, endpoint: str, node: str, pool: str, active_hosts: int = 1_000) -> int:
+        """Enter this run into the table of hosts; returns its number. Refused as UNAVAILABLE without Postgres.
+
+        `active_hosts`: how many hosts of its node actors are to live in.
+        """
+        self.run = await self.database.fetch_value(_REGISTER, name, endpoint, node, os.getpid(), pool, active_hosts)
         await self.renew()
         return self.run
 

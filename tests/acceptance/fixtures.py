@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from tests.acceptance.clients import Door, Sockets, User
 from tests.acceptance.pinned import Pinned, pinned_everywhere
-from tests.acceptance.server import Server
+from tests.acceptance.server import WIDE, Server
 from tests.acceptance.spare import Spare
 from tests.acceptance.waiting import Waiting
 
@@ -23,7 +23,7 @@ class _Shared:
 def server() -> Iterator[Server]:
     """The one server of the session; every folder of tests that takes this fixture gets the same."""
     if _Shared.server is None:
-        starting = Server()
+        starting = Server(environment=WIDE)
         try:
             starting.start()
             _Shared.waiting = Waiting(starting)

@@ -59,6 +59,13 @@ def wait_until(condition: Callable[[], Any], what: str, within_s: float = 10.0) 
         assert time.monotonic() < end, f"not within {within_s:g} s: {what}"
         time.sleep(0.05)
 
+WIDE = {
+    "GREENROOM_ACTIVE_HOSTS": "2",
+    "GREENROOM_ACTIVE_GATEWAYS": "2",
+    "GREENROOM_PLACEMENT": '{"leaderboard": "dedicated", "fraud": "dedicated"}',
+}
+"""As on a larger machine, whatever this one is: all processes at work, boards and detectors in their own."""
+
 
 class Server:
     """`greenroom serve` in a temporary folder; `start` returns when it says that it is ready."""

@@ -60,6 +60,7 @@ class Greenroom:
         self.through = through
         self.hosts_wanted = hosts
         shared = {"leaderboard": "shared", "fraud": "shared", **options.pop("placement", {})}
+        options = {"active_hosts": 1_000, **options}
         self.settings = Settings(_env_file=None, data=servers.path, placement=shared, log_level="warning", **options)
         self.homes: list[Home] = []
         """The hosts of the shared pool."""
