@@ -52,11 +52,12 @@ class Pages:
 
     def __init__(self, folder: Path | None, at: str) -> None:
         self._at = at
-        self._files = {} if folder is None else {name: _file(path) for name, path in _found(folder)}
+        self.files = {} if folder is None else {name: _file(path) for name, path in _found(folder)}
+        """By their names in the folder, with slashes."""
 
     def routes(self) -> list[web.RouteDef]:
         """None when there is nothing to show."""
-        if INDEX not in self._files:
+        if INDEX not in self.files:
             return []
         return [web.get(self._at, self._enter), web.get(f"{self._at}/{{path:.*}}", self._show)]
 
@@ -65,7 +66,7 @@ class Pages:
         return web.Response(status=308, headers={hdrs.LOCATION: f"{self._at.rpartition('/')[2]}/", **_HEADERS})
 
     async def _show(self, request: web.Request) -> web.Response:
-        file = self._files.get(request.match_info["path"] or INDEX)
+        file = self.files.get(request.match_info["path"] or INDEX)
         if file is None:
             raise Refusal("NOT_FOUND", "There is no such page.")
         headers = {**_HEADERS, hdrs.ETAG: f'"{file.tag}"'}

@@ -1,7 +1,7 @@
 /** Deeds, quests and the workshop: what there is to do. */
 
 import { byId, h, show } from "./dom.js";
-import { duration, number, points, titled } from "./words.js";
+import { counted, duration, number, points, titled } from "./words.js";
 
 /** What can be done for points (`content/actions.yaml`); a boss that falls in under two seconds would look suspicious. */
 const DEEDS = [
@@ -78,7 +78,7 @@ function reward(game, { currencies, experience, items }) {
   return [
     ...Object.entries(currencies ?? {}).map(([currency, amount]) => `${number(amount)} ${currency}`),
     ...(experience ? [`${number(experience)} experience`] : []),
-    ...Object.entries(items ?? {}).map(([item, count]) => `${count} × ${game.item(item).title}`),
+    ...Object.entries(items ?? {}).map(([item, count]) => counted(count, game.item(item).title)),
   ].join(", ");
 }
 
@@ -117,7 +117,7 @@ function work(game, job) {
 }
 
 function offered(game, recipe, enough) {
-  const list = (counts) => Object.entries(counts).map(([item, count]) => `${count} × ${game.item(item).title}`).join(", ");
+  const list = (counts) => Object.entries(counts).map(([item, count]) => counted(count, game.item(item).title)).join(", ");
   const tools = recipe.tools.map((tool) => game.item(tool).title);
   return h(
     "article",

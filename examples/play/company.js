@@ -1,7 +1,7 @@
 /** The others: trades, who is here, the talk in the lobby, the board, and letters. */
 
 import { byId, h, show } from "./dom.js";
-import { clock, number, titled } from "./words.js";
+import { clock, counted, number, titled } from "./words.js";
 
 /** @param {import("./game.js").Game} game */
 export function showMarket(game) {
@@ -58,7 +58,7 @@ function goods(game, { items, currencies }, own) {
   const back = (take) => own && h("button", { type: "button", "aria-label": "Take it back", onclick: take }, "×");
   const rows = [
     ...Object.entries(items).map(([item, count]) =>
-      h("li", { key: item }, h("span", { class: `what ${game.item(item).rarity}` }, `${number(count)} × ${game.item(item).title}`), back(() => game.trading.offerItem(item, 0))),
+      h("li", { key: item }, h("span", { class: `what ${game.item(item).rarity}` }, counted(count, game.item(item).title)), back(() => game.trading.offerItem(item, 0))),
     ),
     ...Object.entries(currencies).map(([currency, amount]) =>
       h("li", { key: currency }, h("span", { class: "what" }, `${number(amount)} ${currency}`), back(() => game.trading.offerMoney(currency, 0))),

@@ -1,8 +1,8 @@
 /** The game as one player knows it: what the server said last, kept fresh by what topics tell. */
 
-import { newOp } from "./greenroom-client.js";
+import { GreenroomError, newOp } from "./greenroom-client.js";
 import { Trading } from "./trading.js";
-import { inWords, points } from "./words.js";
+import { counted, inWords, points } from "./words.js";
 
 /** Where everybody meets. */
 export const ROOM = "lobby";
@@ -119,6 +119,7 @@ export class Game {
     try {
       return await work();
     } catch (error) {
+      if (!(error instanceof GreenroomError)) throw error;
       this.screen.told(inWords(error), "alert");
       return undefined;
     }
@@ -204,11 +205,7 @@ export class Game {
 
   /** Listen to what everybody hears: the room, the board, and where friends are. */
   async #enter() {
-    await this.connection.command("channel", ROOM, "join", {});
-    const room = await this.connection.subscribe(`channel:${ROOM}`);
-    const present = /** @type {any} */ (room.initial.data);
-    this.talk = present.messages;
-    this.#read(room, (push) => this.#overheard(push));
+    await this.attempt(() => this.#join());
     const board = await this.connection.subscribe(`leaderboard:${BOARD}`);
     const ranked = (told) => (this.board = told.data);
     ranked(board.initial);
@@ -217,12 +214,20 @@ export class Game {
       if (this.place) this.stale("place");
     });
     const presence = await this.connection.subscribe("presence:me");
-    const seen = (told) => {
-      for (const { userId, status } of told) this.presence.set(userId, status);
-    };
-    seen(presence.initial.data);
-    this.#read(presence, (push) => seen(push.data));
+    const seen = ({ userId, status }) => this.presence.set(userId, status ?? "offline");
+    const all = (told) => told.forEach(seen);
+    all(presence.initial.data);
+    this.#read(presence, (push) => (Array.isArray(push.data) ? all(push.data) : seen(push.data)));
     this.stale("people", "place");
+  }
+
+  /** Be in the room. When it is full, one plays without its talk. */
+  async #join() {
+    await this.connection.command("channel", ROOM, "join", {});
+    const room = await this.connection.subscribe(`channel:${ROOM}`);
+    const present = /** @type {any} */ (room.initial.data);
+    this.talk = present.messages;
+    this.#read(room, (push) => this.#overheard(push));
   }
 
   /** @param {any} push */
@@ -230,7 +235,7 @@ export class Game {
     if (push.reset) return this.#refreshAll();
     for (const field of Object.keys(push.data)) this.stale(...(STALE[field] ?? []));
     for (const notice of push.data.notifications ?? []) this.trading.noticed(notice);
-    const received = Object.entries(push.data.received ?? {}).map(([item, quantity]) => `${quantity} × ${this.item(item).title}`);
+    const received = Object.entries(push.data.received ?? {}).map(([item, quantity]) => counted(quantity, this.item(item).title));
     if (received.length > 0) this.screen.told(`Received: ${received.join(", ")}.`);
     for (const made of Object.values(push.data.crafting ?? {})) {
       if (made?.succeeded === false) this.screen.told("The work has failed.", "alert");
@@ -264,6 +269,7 @@ export class Game {
         this.screen.changed();
       }
     } catch (error) {
+      if (!(error instanceof GreenroomError)) throw error;
       if (this.status !== "ended") this.screen.told(inWords(error), "alert");
     }
   }

@@ -4,7 +4,7 @@ import { showDeeds, showQuests, showWorkshop } from "./adventure.js";
 import { showBoard, showMarket, showPeople, showPost, showTalk } from "./company.js";
 import { byId, h } from "./dom.js";
 import { Game } from "./game.js";
-import { Client, MfaRequired } from "./greenroom-client.js";
+import { Client, GreenroomError, MfaRequired } from "./greenroom-client.js";
 import { showBag, showHero } from "./hero.js";
 import { inWords } from "./words.js";
 
@@ -47,6 +47,7 @@ async function busily(form, work) {
     await work();
   } catch (error) {
     tell(inWords(error), "alert");
+    if (!(error instanceof GreenroomError)) throw error;
   } finally {
     for (const button of buttons) button.disabled = false;
   }

@@ -1,6 +1,6 @@
 /** Trades of this player: who wants to, the one on the table, and what came of it. */
 
-import { newOp } from "./greenroom-client.js";
+import { GreenroomError, newOp } from "./greenroom-client.js";
 import { fact } from "./words.js";
 
 const NOTHING = { items: {}, ids: [], currencies: {} };
@@ -121,8 +121,9 @@ export class Trading {
         this.game.screen.changed();
         if (this.table === null) return this.game.connection.unsubscribe(topic);
       }
-    } catch {
-      // It ended with the connection, which says so itself.
+    } catch (error) {
+      // A topic that ends with the connection is no news: the connection says so itself.
+      if (!(error instanceof GreenroomError)) throw error;
     }
   }
 

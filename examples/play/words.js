@@ -15,6 +15,11 @@ export function number(amount) {
   return whole.format(amount);
 }
 
+/** So many of something; the number stays with what follows it. @param {number} amount @param {string} title */
+export function counted(amount, title) {
+  return `${number(amount)}\u00a0× ${title}`;
+}
+
 /** @param {number} amount */
 export function points(amount) {
   return amount === 1 ? "1 point" : `${number(amount)} points`;

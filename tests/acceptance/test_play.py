@@ -57,10 +57,13 @@ async def test_sdk_01_two_browser_windows_play_together(
     await trade(ada, bea, name, other)
     await talk(ada, bea, name, other)
     await board(ada, bea, name, door, studio)
-    assert (ada.troubles, bea.troubles) == ([], [])
     for window in (ada, bea):
         tokens = await window.run("JSON.parse(sessionStorage.getItem('greenroom-session')).tokens")
         server.secrets |= set(tokens.values())
+    await bea.click("#who button", "Leave")
+    await ada.sees("Nobody else", "#people")
+    await ada.until("document.querySelector('#people .dot.offline') !== null")
+    assert (ada.troubles, bea.troubles) == ([], [])
 
 
 async def as_guest(window: Window) -> str:
@@ -105,7 +108,7 @@ async def trade(ada: Window, bea: Window, name: str, other: str) -> None:
     await bea.click("#tabs button", "Trade")
     await bea.click(f"[data-invitation='{name}'] button", "To the table")
     await offer(ada, "item:oak_log", 2)
-    await bea.sees(f"2 {TIMES} Oak log", "[data-side=theirs]")
+    await bea.sees(f"2{chr(0xA0)}{TIMES} Oak log", "[data-side=theirs]")
     await bea.click("#market button", "Agree")
     await ada.sees(f"{other} has agreed.", "[data-side=theirs]")
     await offer(bea, "money:gold", 30)

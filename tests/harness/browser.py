@@ -52,6 +52,19 @@ _FIND = """
 }
 """
 
+_AIM = """
+(element) => {
+  if (!element || element.disabled) return null;
+  element.scrollIntoView({ block: "center" });
+  const { x, y, width, height } = element.getBoundingClientRect();
+  const at = { x: x + width / 2, y: y + height / 2 };
+  if (!element.contains(document.elementFromPoint(at.x, at.y))) return null;
+  window.clicked = false;
+  element.addEventListener("click", () => { window.clicked = true; }, { once: true, capture: true });
+  return at;
+}
+"""
+
 
 class Browser:
     """One process of Chromium. `window` opens windows, each a profile of its own."""
@@ -205,18 +218,13 @@ class Window:
     async def click(self, selector: str, text: str = "") -> None:
         """A click of the mouse on the first thing that is shown, can be pressed, and holds the text."""
         find = f"({_FIND})({json.dumps(selector)}, {json.dumps(text)})"
-        where = await self.until(
-            f"""(() => {{
-              const element = {find};
-              if (!element || element.disabled) return null;
-              element.scrollIntoView({{ block: "center" }});
-              const {{ x, y, width, height }} = element.getBoundingClientRect();
-              const at = {{ x: x + width / 2, y: y + height / 2 }};
-              return element.contains(document.elementFromPoint(at.x, at.y)) ? at : null;
-            }})()"""
-        )
-        for event in ("mousePressed", "mouseReleased"):
-            await self.call("Input.dispatchMouseEvent", type=event, button="left", clickCount=1, **where)
+        while True:
+            where = await self.until(f"({_AIM})({find})")
+            for event in ("mousePressed", "mouseReleased"):
+                await self.call("Input.dispatchMouseEvent", type=event, button="left", clickCount=1, **where)
+            # What is clicked may have moved in the meantime, because something above it changed.
+            if await self.run("window.clicked"):
+                return
 
     async def fill(self, selector: str, text: str) -> None:
         """Type the text into a field, instead of what is there."""

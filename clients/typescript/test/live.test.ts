@@ -40,6 +40,18 @@ test("an account registers, logs in and scores over REST", live, async () => {
   assert.ok((await again.top()).length > 0);
 });
 
+test("tokens are told when they change, and continue elsewhere", live, async () => {
+  const told: Array<string | undefined> = [];
+  const client = new Client(URL!, { onTokens: (tokens) => told.push(tokens?.accessToken) });
+  await client.guest(randomUUID());
+  await client.refresh();
+  assert.deepEqual([told.length, told[1]], [2, client.tokens!.accessToken]);
+  const again = new Client(URL!, { tokens: client.tokens! });
+  assert.equal((await again.profile()).userId, client.userId);
+  await again.logout();
+  assert.equal(again.tokens, undefined);
+});
+
 test("errors are typed", live, async () => {
   const client = await player();
   await assert.rejects(client.command("player", "me", "mark_read", { ids: ["none"] }), NotFound);
@@ -94,7 +106,8 @@ test("an answer that does not come in time is told as such", live, () =>
 
 test("a broken way is mended: what was outstanding is answered once, topics go on", { skip: BREAKABLE === undefined && "no breakable way" }, async () => {
   const client = await player(BREAKABLE);
-  const connection = await client.connect();
+  const statuses: string[] = [];
+  const connection = await client.connect({ onStatus: (status) => statuses.push(status) });
   const topic = await connection.subscribe("player:me");
   const seen: number[] = [];
   const reading = (async () => {
@@ -113,6 +126,8 @@ test("a broken way is mended: what was outstanding is answered once, topics go o
   connection.close();
   await reading;
   assert.ok(connection.reconnects > 0, "nobody cut the connection");
+  const back = Array.from({ length: connection.reconnects }, () => ["lost", "open"]).flat();
+  assert.deepEqual(statuses, ["open", ...back, "ended"]);
   assert.deepEqual(seen, Array.from({ length: version - seen[0]! + 1 }, (_, index) => seen[0]! + index));
   assert.equal(version - seen[0]! + 1, 60);
 });
