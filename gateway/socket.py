@@ -102,8 +102,9 @@ class Socket:
         except (TimeoutError, ConnectionError, RuntimeError):
             return False
         finally:
-            transport = self.transport
-            if transport is not None:
+            transport = self.outlet.transport
+            # One that is closing, with bytes left for somebody who does not read, would stay until its kernel gives up.
+            if not transport.is_closing() or transport.get_write_buffer_size():
                 transport.abort()
 
     @property
