@@ -11,6 +11,7 @@ COLLECTED_FROM = {
     "test_unknown_commits.py": "F",
     "test_push_catch_up.py": "F",
     "test_ray_rpc.py": "F",
+    "test_slow_readers.py": "F",
     "test_soak.py": "F",
     "test_head.py": "N",
     "test_cut_nodes.py": "N",
