@@ -1,6 +1,7 @@
 """What counts for a quest or an achievement: events of the player, by name and by what they say."""
 
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterable
 from functools import cache
 from operator import attrgetter
 from types import NoneType
@@ -146,8 +147,10 @@ class Rule:
     __slots__ = ("_at_least", "_sign", "_value", "_where", "achievements", "highest", "quests")
 
     def __init__(self, trigger: Trigger) -> None:
+        # Whoever looks the rule up has looked at the first condition (see Listening).
         self._where = [(_reader(path), value) for path, value in trigger.where.items()][1:]
-        self._at_least = [(_reader(path), least) for path, least in trigger.at_least.items()]
+        least = [(_reader(path), least) for path, least in trigger.at_least.items()]
+        self._at_least = least if trigger.where else least[1:]
         path = trigger.adds or trigger.takes or trigger.highest
         self._value = None if path is None else _reader(path)
         self._sign = -1 if trigger.takes else 1
@@ -156,7 +159,7 @@ class Rule:
         self.achievements: list[tuple[str, list[int]]] = []
 
     def worth(self, event: Any) -> int:
-        """How much the event counts, after the first of the conditions in `where` held; 0 when it does not count."""
+        """How much the event counts, after the first of its conditions held; 0 when it does not count."""
         for read, value in self._where:
             if read(event) != value:
                 return 0
@@ -173,29 +176,42 @@ class Rule:
 
 
 class Listening:
-    """The rules that look at one event: without conditions, or by the value of the first field that they look at."""
+    """The rules that look at one event, by the value of the first field that they look at, or by how much of it they want
+    at least. So an event meets few of them, however many there are."""
 
-    __slots__ = ("_by_field", "_by_path", "_plain")
+    __slots__ = ("_equal", "_least", "_plain", "_readers")
 
     def __init__(self) -> None:
         self._plain: list[Rule] = []
-        self._by_field: list[tuple[Read, dict[Any, list[Rule]]]] = []
-        self._by_path: dict[str, dict[Any, list[Rule]]] = {}
+        self._equal: dict[str, dict[Any, list[Rule]]] = {}
+        self._least: dict[str, list[tuple[int, Rule]]] = {}
+        self._readers: dict[str, Read] = {}
 
     def add(self, trigger: Trigger, rule: Rule) -> None:
         for path, value in trigger.where.items():
-            if path not in self._by_path:
-                self._by_path[path] = {}
-                self._by_field.append((_reader(path), self._by_path[path]))
-            self._by_path[path].setdefault(value, []).append(rule)
+            self._readers[path] = _reader(path)
+            self._equal.setdefault(path, {}).setdefault(value, []).append(rule)
+            return
+        for path, least in trigger.at_least.items():
+            self._readers[path] = _reader(path)
+            insort(self._least.setdefault(path, []), (least, rule), key=_threshold)
             return
         self._plain.append(rule)
 
-    def rules(self, event: Any) -> Iterator[Rule]:
-        """The rules for which the event may count."""
-        yield from self._plain
-        for read, rules in self._by_field:
-            yield from rules.get(read(event), ())
+    def counted(self, event: Any) -> list[tuple[Rule, int]]:
+        """The rules for which the event counts, and how much."""
+        met = list(self._plain)
+        for path, by_value in self._equal.items():
+            met += by_value.get(self._readers[path](event), ())
+        for path, ladder in self._least.items():
+            found = self._readers[path](event)
+            if found is not None:
+                met += [rule for _, rule in ladder[: bisect_right(ladder, found, key=_threshold)]]
+        return [(rule, worth) for rule in met if (worth := rule.worth(event))]
+
+
+def _threshold(step: tuple[int, Rule]) -> int:
+    return step[0]
 
 
 def listeners(content: "Content") -> dict[str, Listening]:

@@ -58,16 +58,18 @@ class Advance:
             listening = listeners.get(event.wire_name)
             if listening is None:
                 continue
+            counted = listening.counted(event)
+            if not counted:
+                continue
             reached: set[str] = set()
-            due: set[str] = set()
-            for rule in listening.rules(event):
-                worth = rule.worth(event)
-                if worth and rule.quests:
+            for rule, worth in counted:
+                if rule.quests:
                     self._count_for_quests(rule, worth, reached)
-                if worth and rule.achievements:
-                    self._count_for_achievements(rule, worth, due)
-            heard += self._completions(reached)
-            heard += self._unlocks(due)
+            due = self._count_for_achievements(counted)
+            if reached:
+                heard += self._completions(reached)
+            if due:
+                heard += self._unlocks(due)
         yield from self._effects()
 
     def _count_for_quests(self, rule: Rule, worth: int, reached: set[str]) -> None:
@@ -86,24 +88,28 @@ class Advance:
                 if now >= target:
                     reached.add(name)
 
-    def _count_for_achievements(self, rule: Rule, worth: int, due: set[str]) -> None:
-        feats, held, highest = self.feats, self.player.achievements, rule.highest
-        full = len(held) + len(feats) >= limits.ACHIEVEMENTS_MAX
-        for name, targets in rule.achievements:
-            feat = held.get(name, _NOTHING)
-            have = len(feat.unlocked)
-            if have >= len(targets) or (full and feat is _NOTHING):
-                continue
-            known = feats.get(name, feat.progress)
-            now = worth if highest else known + worth
-            if now > known:
-                last = targets[-1]
-                if known < last:
-                    feats[name] = now if now < last else last
-            else:
-                now = known
-            if now >= targets[have]:
-                due.add(name)
+    def _count_for_achievements(self, counted: list[tuple[Rule, int]]) -> set[str]:
+        """Those of which a tier is due."""
+        feats, held, due = self.feats, self.player.achievements, set()
+        for rule, worth in counted:
+            highest = rule.highest
+            full = len(held) + len(feats) >= limits.ACHIEVEMENTS_MAX
+            for name, targets in rule.achievements:
+                feat = held.get(name, _NOTHING)
+                have = len(feat.unlocked)
+                if have >= len(targets) or (full and feat is _NOTHING):
+                    continue
+                known = feats.get(name, feat.progress)
+                now = worth if highest else known + worth
+                if now > known:
+                    last = targets[-1]
+                    if known < last:
+                        feats[name] = now if now < last else last
+                else:
+                    now = known
+                if now >= targets[have]:
+                    due.add(name)
+        return due
 
     def _completions(self, reached: set[str]) -> list[QuestCompleted]:
         found = []
