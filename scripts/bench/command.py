@@ -1,4 +1,4 @@
-"""`greenroom bench`: the twelve figures, in rounds, with progress on screen."""
+"""`greenroom bench`: the fourteen figures, in rounds, with progress on screen."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,9 +15,9 @@ from rich.markup import escape
 
 from greenroom_client import GreenroomError
 from schemas.settings import PROJECT
-from scripts.bench import board, commands, fanout, memory, queries, startup, wake
+from scripts.bench import board, commands, fanout, memory, mixed, queries, rules, startup, wake
 from scripts.bench.figures import GOALS, Results
-from scripts.bench.harness import BenchFailed, Server, accounts, attached_server, own_server, settled
+from scripts.bench.harness import Accounts, BenchFailed, Server, accounts, attached_server, own_server, settled
 from scripts.bench.machine import load_of_others, machine
 from scripts.bench.report import as_json, as_table, notes_of, write_page
 
@@ -36,10 +36,14 @@ class Plan:
     stored: int = 100_000
     entries: int = 1_000_000
     samples: int = 20_000
+    days: int = 200
+    """Of a game that is played in memory."""
     idle_s: float = 5.0
 
 
-QUICK = Plan(rounds=1, seconds=1.5, sockets=200, sessions=100, stored=4_000, entries=100_000, samples=2_000, idle_s=1.0)
+QUICK = Plan(
+    rounds=1, seconds=1.5, sockets=200, sessions=100, stored=4_000, entries=100_000, samples=2_000, days=20, idle_s=1.0
+)
 
 
 def bench(
@@ -118,7 +122,8 @@ async def _run(run: _Run) -> None:
         wanted.discard("12")
     boards = partial(board.measure, results, wanted, entries=plan.entries, samples=plan.samples)
     await _measure(run, "board", board.KEYS, boards)
-    if wanted & (commands.KEYS | queries.KEYS | fanout.KEYS | memory.KEYS):
+    await _measure(run, "rules", rules.KEYS, partial(rules.measure, results, wanted, days=plan.days))
+    if wanted & (commands.KEYS | queries.KEYS | fanout.KEYS | memory.KEYS | mixed.KEYS):
         await _on_one_server(run)
     waking = partial(wake.measure, results, wanted, stored=plan.stored, rounds=plan.rounds)
     await _measure(run, "waking", wake.KEYS, waking, rounds=1)
@@ -132,11 +137,25 @@ async def _on_one_server(run: _Run) -> None:
         await settled(server)
         asked = (server, made, results)
         await _measure(run, "commands", commands.KEYS, partial(commands.measure, *asked, wanted, plan.seconds))
+        if wanted & mixed.KEYS:
+            await _mix(run, server, made)
         await _measure(run, "queries", queries.KEYS, partial(queries.measure, *asked, wanted, plan.seconds))
         telling = partial(fanout.measure, *asked, sockets=plan.sockets, seconds=plan.seconds)
         await _measure(run, "fan-out", fanout.KEYS, telling)
         holding = partial(memory.measure, *asked, sessions=plan.sessions, rounds=plan.rounds)
         await _measure(run, "memory", memory.KEYS, holding, rounds=1)
+
+
+async def _mix(run: _Run, server: Server, made: Accounts) -> None:
+    run.console.print("a game is set up")
+    try:
+        game = await mixed.set_up(server, made)
+    except (BenchFailed, GreenroomError) as problem:
+        run.results.remark("13", f"could not be set up: {str(problem).splitlines()[0]}")
+        return
+    await settled(server)
+    playing = partial(mixed.measure, server, game, run.results, run.plan.seconds)
+    await _measure(run, "mixed game", mixed.KEYS, playing)
 
 
 async def _measure(

@@ -41,6 +41,9 @@ GOALS: tuple[Goal, ...] = (
     Goal("11a", "serve to ready", "s", 15, 8),
     Goal("11b", "idle memory (PSS) of everything", "GB", 1.2, 0.9),
     Goal("12", "import of 47,000 goals, each acknowledged durable", "s", 60, 10),
+    Goal("13", "mixed game, 128 x 4, durable commands against scores alone by the same players", "x", 0.5, 0.8, True),
+    Goal("14a", "deciding a turn of the mixed game, without plumbing, p50", "us", 50, 25),
+    Goal("14b", "the dearest command of the game, p50", "us", 50, 25),
 )
 
 

@@ -22,7 +22,8 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 _NANOSECONDS_MAX = 60_000_000_000
 _RETRY_AFTER_S = 0.05
 _CONNECTS_AT_ONCE = 64
-_OP_MARK = "#" * 26
+OP_MARK = "#" * 26
+"""Where the op id of the command goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Job:
     name: str = ""
     action: str = "practice"
     topic: str = ""
+    scripts: list[list[dict[str, Any]]] = field(default_factory=list)
+    """For each socket the commands that its slots send in a circle, each slot from a place of its own."""
 
 
 class Load:
@@ -140,7 +143,7 @@ class Asking(Socket):
         if job.mode == "ping":
             return [self.load.pack({"type": "ping", "id": f"{slot}"})]
         frame = {"type": job.mode, "id": f"{slot}", "kind": job.kind, "key": key, "name": job.name, "data": job.data}
-        return self.load.pack(frame | ({"op": _OP_MARK} if job.mode == "command" else {})).split(_OP_MARK.encode())
+        return self.load.pack(frame | ({"op": OP_MARK} if job.mode == "command" else {})).split(OP_MARK.encode())
 
     def begin(self) -> None:
         for slot in range(self.load.job.outstanding):
@@ -176,9 +179,9 @@ class Flow(Asking):
     """Each slot starts an action, completes it, and starts the next; a flow counts when it is completed."""
 
     def template(self, slot: int, key: str) -> list[bytes]:
-        frame = {"type": "command", "id": f"{slot}", "op": _OP_MARK, "kind": "player", "key": "me"}
+        frame = {"type": "command", "id": f"{slot}", "op": OP_MARK, "kind": "player", "key": "me"}
         action = {"name": "start_action", "data": {"type": self.load.job.action}}
-        return self.load.pack(frame | action).split(_OP_MARK.encode())
+        return self.load.pack(frame | action).split(OP_MARK.encode())
 
     def answered(self, slot: int, message: dict[str, Any]) -> None:
         data = message["data"]
@@ -188,6 +191,29 @@ class Flow(Asking):
         frame = {"type": "command", "id": f"{slot}", "op": self.load.new_op().decode(), "kind": "player", "key": "me"}
         action = {"actionId": data["id"], "actionToken": data["actionToken"]}
         self.send(self.load.pack(frame | {"name": "complete_action", "data": action}))
+
+
+class Mixed(Asking):
+    """Each slot goes through the socket's script, again and again."""
+
+    def __init__(self, load: Load, index: int) -> None:
+        super().__init__(load, index)
+        script = load.job.scripts[index % len(load.job.scripts)]
+        outstanding = load.job.outstanding
+        self.scripts = [[self.parts(slot, command) for command in script] for slot in range(outstanding)]
+        self.places = [(index * outstanding + slot) % len(script) for slot in range(outstanding)]
+
+    def parts(self, slot: int, command: dict[str, Any]) -> list[bytes]:
+        frame = {"type": "command", "id": f"{slot}", "op": OP_MARK, **command}
+        return self.load.pack(frame).split(OP_MARK.encode())
+
+    def ask(self, slot: int) -> None:
+        if not self.load.running:
+            return
+        script = self.scripts[slot]
+        self.places[slot] = (self.places[slot] + 1) % len(script)
+        self.began_ns[slot] = time.perf_counter_ns()
+        self.send(self.load.new_op().join(script[self.places[slot]]))
 
 
 class Listening(Socket):
@@ -226,6 +252,7 @@ _SOCKETS: dict[str, type[Socket]] = {
     "query": Asking,
     "ping": Asking,
     "flow": Flow,
+    "mixed": Mixed,
     "listen": Listening,
     "hold": Holding,
 }
