@@ -218,13 +218,16 @@ class Window:
     async def click(self, selector: str, text: str = "") -> None:
         """A click of the mouse on the first thing that is shown, can be pressed, and holds the text."""
         find = f"({_FIND})({json.dumps(selector)}, {json.dumps(text)})"
-        while True:
+
+        async def hit() -> bool:
             where = await self.until(f"({_AIM})({find})")
             for event in ("mousePressed", "mouseReleased"):
                 await self.call("Input.dispatchMouseEvent", type=event, button="left", clickCount=1, **where)
-            # What is clicked may have moved in the meantime, because something above it changed.
-            if await self.run("window.clicked"):
-                return
+            clicked: bool = await self.run("window.clicked")
+            return clicked
+
+        # What is clicked may have moved in the meantime, because something above it changed.
+        await eventually(hit, SHOWN_WITHIN_S)
 
     async def fill(self, selector: str, text: str) -> None:
         """Type the text into a field, instead of what is there."""

@@ -20,7 +20,8 @@ def _end_with_parent() -> None:
 if __name__ == "__main__":
     name, database_url, redis_url, runtime, node = sys.argv[1:]
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    settings = Settings(_env_file=None, placement={"leaderboard": "shared", "fraud": "shared"}, log_level="error")
+    placement = {"leaderboard": "shared", "fraud": "shared"}
+    settings = Settings(_env_file=None, active_hosts=1_000, placement=placement, log_level="error")
     wiring = Wiring(settings, database_url, redis_url, Path(runtime), tcp=False, node=node)
     with kinds_known():
         asyncio.run(HostProcess(wiring, name, SHARED).run())

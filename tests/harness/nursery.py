@@ -82,7 +82,8 @@ def _say(**words: Any) -> None:
 
 def _host(told: dict[str, Any]) -> None:
     faults.arm(told["plan"])
-    settings = Settings(_env_file=None, placement={"leaderboard": "shared", "fraud": "shared"}, log_level="error")
+    placement = {"leaderboard": "shared", "fraud": "shared"}
+    settings = Settings(_env_file=None, active_hosts=1_000, placement=placement, log_level="error")
     database_url, redis_url = told["urls"]
     wiring = Wiring(settings, database_url, redis_url, Path(told["runtime"]), tcp=False, node=told["node"])
     with kinds_known():
