@@ -10,6 +10,7 @@ from actors.catalog import Catalog
 from actors.core import ANYONE, OWNER, Command, Gather, Query, admit, pack_fields
 from actors.runtime.router import Router
 from gateway import decode
+from gateway.floods import Floods
 from gateway.ops import Ops
 from schemas.address import Address
 from schemas.limits import KEY_CHARS_MAX
@@ -44,6 +45,7 @@ class Calls:
         self._catalog = catalog
         self._router = router
         self._audit = audit
+        self._floods = Floods()
         self._found: dict[tuple[int, str, str], Found] = {}
 
     def find(self, verb: int, kind: str, name: str) -> Found:
@@ -60,16 +62,26 @@ class Calls:
         return found
 
     def admit(
-        self, found: Found, kind: str, key: str, caller: Caller, trace: str = "", *, audited: bool = True
+        self,
+        found: Found,
+        kind: str,
+        key: str,
+        caller: Caller,
+        trace: str = "",
+        *,
+        audited: bool = True,
+        came_from: str = "",
     ) -> Address:
-        """The actor that is meant, when the caller may ask it this.
+        """The actor that is meant, when the caller may ask it this, and has not asked too much of the kind.
 
         Queries that a role admits are audited here. A command is audited by its turn in the journal, in one commit
         with its effect; the view `audit_log` shows both.
         """
         address = address_of(kind, key, caller)
         right = admit(found.message, address.key, caller)
-        if audited and found.verb != COMMAND and right not in (OWNER, ANYONE):
+        if found.verb == COMMAND:
+            self._floods.count(kind, found.name, caller, came_from)
+        elif audited and right not in (OWNER, ANYONE):
             self._audit(caller, right, address, found.name, trace)
         return address
 

@@ -11,6 +11,7 @@ from actors.core import Gather, admit
 from gateway import decode, errors
 from gateway.cache import Cache
 from gateway.calls import Calls, Found, address_of
+from gateway.identity import address_of as address_of_peer
 from gateway.identity import caller_of, identity, request_id
 from gateway.presence import Presence
 from gateway.table import API, ROWS, Key, Row
@@ -51,7 +52,7 @@ class Rest:
         kind, key, name = (request.match_info[part] for part in ("kind", "key", "name"))
         found = self._calls.find(COMMAND, kind, name)
         caller = caller_of(identity(request))
-        address = self._calls.admit(found, kind, key, caller, request_id(request))
+        address = self._calls.admit(found, kind, key, caller, request_id(request), came_from=address_of_peer(request))
         reply = await self._asked(request, found, address, caller, await decode.body_value(request))
         return _json({"ok": True, "version": reply.version, "data": reply.data})
 
@@ -71,7 +72,8 @@ class Rest:
             try:
                 fields = dict(request.query) if row.verb == QUERY else await self._fields(request, row, caller, found)
                 key = _key(request, row.key, fields)
-                address = self._calls.admit(found, row.kind, key, caller, request_id(request))
+                peer = address_of_peer(request)
+                address = self._calls.admit(found, row.kind, key, caller, request_id(request), came_from=peer)
                 fields.update((name, request.match_info[part]) for part, name in row.fields.items())
                 if row.verb == QUERY:
                     _, data = await self._answered(request, found, address, caller, fields)

@@ -293,7 +293,7 @@ class Sockets:
         caller = socket.caller
         if type(frame) is frames.CommandFrame:
             found = calls.find(COMMAND, frame.kind, frame.name)
-            address = calls.admit(found, frame.kind, frame.key, caller)
+            address = calls.admit(found, frame.kind, frame.key, caller, came_from=socket.address)
             fields = decode.shaped(found.message, frame.data)
             op = calls.ops.of(caller, frame.op, address)
         else:

@@ -246,6 +246,15 @@ async def test_gs_07_se_17_the_limit_holds_over_two_sockets_rest_and_three_alias
     assert 1 <= int(limited.headers["Retry-After"]) <= 10
 
 
+async def test_gs_07_se_17_the_limit_of_a_player_holds_over_all_channels(gateways: list[Pinned], alice: User) -> None:
+    """None of these channels is there: whoever is refused for that has not been too fast, for any one of them."""
+    door = gateways[0]
+    answers = await asyncio.gather(*(say(door, f"cellar-{number}", alice, f"{number}") for number in range(150)))
+    codes = [answer.code for answer in answers]
+    assert set(codes) == {"channel_unknown", "RATE_LIMITED"}
+    assert codes.count("channel_unknown") >= 30
+
+
 async def test_gs_07_se_17_the_same_text_and_a_bomb_of_mentions_are_refused_and_bad_words_hidden(
     door: Door, alice: User, bob: User
 ) -> None:
