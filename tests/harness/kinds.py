@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from actors.content import Content
 from actors.core import (
@@ -263,6 +263,18 @@ class Mumble(Command[Counter]):
     def decide(self, counter: Counter, turn: Turn) -> Effects:
         yield Added(amount=1)
         return {"said": object()}
+
+
+class Trip(Command[Counter]):
+    """Has another counter do what goes wrong there."""
+
+    to: Key
+    how: Literal["misfile", "stumble"]
+
+    def decide(self, counter: Counter, turn: Turn) -> Effects:
+        yield Added(amount=1)
+        yield Tell(Address(KIND, self.to), Misfile() if self.how == "misfile" else Stumble())
+        return {"total": counter.total + 1}
 
 
 class Crash(Command[Counter]):

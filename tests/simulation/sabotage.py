@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from actors.runtime import commit
 from actors.runtime.answers import Answers, refused
 from actors.runtime.commit import GroupCommit
 from actors.runtime.database import OutcomeUnknown, UniqueConflict
@@ -107,6 +108,10 @@ def tells_are_not_stored_with_the_turn() -> AbstractContextManager[None]:
     return _instead(Store, "_send", lambda store, *parcel: None)
 
 
+def what_was_told_is_kept_when_its_sender_is_lost() -> AbstractContextManager[None]:
+    return _instead(commit, "bound_to", lambda cells, groups: set(cells))
+
+
 def nobody_redelivers() -> AbstractContextManager[None]:
     async def idle(sweeper: Sweeper) -> None:
         return None
@@ -154,6 +159,7 @@ SABOTAGES = [
     Found(answers_do_not_wait_for_the_commit_of_what_they_saw, 5),
     Found(op_ids_are_forgotten, 5),
     Found(tells_are_not_stored_with_the_turn, 10),
+    Found(what_was_told_is_kept_when_its_sender_is_lost, 10),
     Found(nobody_redelivers, 10),
     Found(lost_turns_stay_in_memory, 5),
     Found(a_host_speaks_without_its_lease, 10, ("postgres_silent",), 1.5),
