@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from scripts.embedded.processes import launcher_command
 from tests.harness.node import unpacked_chromium
 from tests.harness.waiting import eventually
 
@@ -104,9 +106,13 @@ class Browser:
             "FONTCONFIG_FILE": str(fonts),
         }
         log = self._stack.enter_context((self._home / "log").open("wb"))
-        arguments = [*_FLAGS, f"--user-data-dir={self._home / 'profile'}", "about:blank"]
+        program = [str(folder / "chromium"), *_FLAGS, f"--user-data-dir={self._home / 'profile'}", "about:blank"]
         process = await asyncio.create_subprocess_exec(
-            folder / "chromium", *arguments, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+            *launcher_command(program, user=None, death_signal=signal.SIGKILL),
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         )
         self._stack.push_async_callback(_end, process)
         endpoint = self._home / "profile" / "DevToolsActivePort"
