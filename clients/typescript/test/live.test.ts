@@ -1,4 +1,4 @@
-/** Against a running Greenroom, whose address is in GREENROOM_URL (and that of a gateway's breakable way in GREENROOM_PROXY). */
+/** Against a running Greenroom, whose address is in GREENROOM_URL (that of a way to it that can be cut: GREENROOM_BREAKABLE_URL). */
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
