@@ -20,7 +20,10 @@ FLOODS: Mapping[tuple[str, str], Flood] = {("channel", "send"): Flood(user=Rate(
 
 
 class Floods:
-    """Counts in this gateway; each actor has limits of its own. Loopback, and so a proxy that is not configured, is nobody's address."""
+    """Counts in this gateway; each actor has limits of its own.
+
+    Loopback, and so a proxy that is not configured, is nobody's address.
+    """
 
     def __init__(self, limiter: Limiter | None = None) -> None:
         self._limiter = Limiter() if limiter is None else limiter

@@ -176,8 +176,10 @@ class Rule:
 
 
 class Listening:
-    """The rules that look at one event, by the value of the first field that they look at, or by how much of it they want
-    at least. So an event meets few of them, however many there are."""
+    """The rules that look at one event, by the value of the first field that they look at, or how much of it they want.
+
+    So an event meets few of them, however many there are.
+    """
 
     __slots__ = ("_equal", "_least", "_plain", "_readers")
 

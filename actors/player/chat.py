@@ -24,7 +24,7 @@ class Introduction(Query[Player]):
         return {"userId": player.id, "username": player.name}
 
 
-@reaction
+@reaction(GuildEntered, FoundingPaid, GuildLeft)
 def talks_with_its_guild(player: Player, events: list[Event[Any]], turn: Turn) -> Iterator[Effect]:
     """Whoever belongs to a guild is in its channel, as long as it does."""
     for number, event in enumerate(events, turn.version + 1):

@@ -159,7 +159,7 @@ class OwnGuild(Query[Player]):
         }
 
 
-@reaction
+@reaction(ActionCompleted, ScoreAwarded)
 def brings_deeds_home(player: Player, events: list[Event[Any]], turn: Turn) -> Iterator[Effect]:
     """A member's points are experience of its guild, told whenever so many have come together."""
     membership: Membership | None = player.guild

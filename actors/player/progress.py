@@ -14,7 +14,7 @@ from schemas import limits
 _NOTHING = Feat()
 
 
-@reaction
+@reaction()
 def advance(player: Player, events: list[Event[Any]], turn: Turn) -> Iterator[Effect]:
     """Progress, completions and unlocked tiers that follow from the events, and from each other."""
     listeners = turn.content.listeners

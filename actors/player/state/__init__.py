@@ -19,15 +19,22 @@ from actors.times import rfc3339
 from schemas.messages import Caller
 
 Reaction = Callable[["Player", list[Event[Any]], Turn], Iterable[Effect]]
-_REACTIONS: list[Reaction] = []
+_REACTIONS: list[tuple[Reaction, frozenset[type[Event[Any]]]]] = []
 
 
-def reaction(react: Reaction) -> Reaction:
-    """Has the function called with every event of any player, to yield what follows from it in the same turn. Functions
-    are called in the order of their modules' names, so that a turn does not depend on who was imported first."""
-    _REACTIONS.append(react)
-    _REACTIONS.sort(key=lambda known: known.__module__)
-    return react
+def reaction(*to: type[Event[Any]]) -> Callable[[Reaction], Reaction]:
+    """Has the function called with a turn's events, to yield what follows from them in the same turn.
+
+    If events are named, it is called when one of these is among them. Functions are called in the order of their
+    modules' names, so that a turn does not depend on who was imported first.
+    """
+
+    def listening(react: Reaction) -> Reaction:
+        _REACTIONS.append((react, frozenset(to)))
+        _REACTIONS.sort(key=lambda known: known[0].__module__)
+        return react
+
+    return listening
 
 
 class Player(Actor):
@@ -119,8 +126,10 @@ class Player(Actor):
         return self.sheet()
 
     def reacts(self, events: list[Event[Any]], turn: Turn) -> Iterator[Effect]:
-        for reaction in _REACTIONS:
-            yield from reaction(self, events, turn)
+        happened = {type(event) for event in events}
+        for react, to in _REACTIONS:
+            if not to or not to.isdisjoint(happened):
+                yield from react(self, events, turn)
 
     @classmethod
     def may_subscribe(cls, key: str, caller: Caller) -> bool:
