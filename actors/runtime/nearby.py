@@ -134,6 +134,10 @@ class Nearby:
                 asked[index] = None
         if any(asked):
             played.answered = functools.partial(self.answers.tells_answered, asked)
+        else:
+            # The senders' turns have the answers, and nobody will ask for them here.
+            played.turn["reply"] = [part[:2] for part in played.reply.data]
+            played.reply = played.reply._replace(data=None)
 
 
 def _told(turn: Played, number: int, tell: Tell) -> Told:

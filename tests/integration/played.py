@@ -179,7 +179,7 @@ async def again(connection: Connection, turn: dict[str, Any], op: str) -> None:
     shift = version - turn["version"]
     told = dict(turn["turn"])
     if "tells" in told:
-        told["reply"] = [[status, at + shift, data] for status, at, data in told["reply"]]
+        told["reply"] = [[status, at + shift, *data] for status, at, *data in told["reply"]]
     await insert(connection, {**turn, "version": version, "op": op, "turn": told})
 
 
