@@ -1,5 +1,6 @@
 """The settings of a Greenroom, read from the environment and `.env`; `greenroom doctor` prints their descriptions."""
 
+import os
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -88,10 +89,10 @@ class Settings(BaseSettings):
     active_hosts: int | None = Field(
         None,
         ge=1,
-        description="hosts of each node that actors live in, the others stand by; default: one for two cores",
+        description="of these so many work, the others stand by; default: HOSTS if set, else one for two cores",
     )
     active_gateways: int | None = Field(
-        None, ge=1, description="gateways of each node that listen, the others stand by; default: one for two cores"
+        None, ge=1, description="of these so many listen; default: GATEWAYS if set, else one for two cores"
     )
     link: LinkKind = Field("direct", description="how commands travel: direct (sockets) or ray (actor calls)")
     placement: dict[str, Placement] = Field(
@@ -187,6 +188,17 @@ class Settings(BaseSettings):
     def oidc_providers(self) -> dict[str, Provider]:
         """The issuers at which players can log in, by name."""
         return providers_of(self.oidc.get_secret_value()) if self.oidc is not None else {}
+
+    def at_work(self, processes: Literal["hosts", "gateways"]) -> int:
+        """How many of a node's hosts or gateways work while the others stand by. To be asked on that node.
+
+        Each fills a core. More of them than half of the cores make smaller batches of the same work, and take turns on
+        the cores with Postgres; so without a word of the operator the others only wait for a death.
+        """
+        told: int | None = getattr(self, f"active_{processes}")
+        if told is None and processes in self.model_fields_set:
+            told = getattr(self, processes)
+        return told or max(1, (os.cpu_count() or 1) // 2)
 
     @property
     def pages(self) -> Path | None:

@@ -88,12 +88,6 @@ def collect_rarely() -> None:
     gc.set_threshold(50_000, 50, 100)
 
 
-def one_for_two_cores() -> int:
-    """How many hosts, and how many gateways, are busy on this machine unless the settings say otherwise. Each uses one
-    core; more of them than half of the cores make smaller batches of the same work, and share cores with Postgres."""
-    return max(1, (os.cpu_count() or 1) // 2)
-
-
 class Parts:
     """What hosts, gateways and the director have in common: connections, content, and the way to the actors."""
 
@@ -233,7 +227,7 @@ class HostProcess(Runner):
                 endpoint=endpoint,
                 node=parts.node,
                 pool=self.pool,
-                active_hosts=parts.settings.active_hosts or one_for_two_cores(),
+                active_hosts=parts.settings.at_work("hosts"),
             )
         )
         self.host = Host(
@@ -359,7 +353,7 @@ class GatewayProcess(Runner):
             await metrics.open()
             await self._gateway.open()
             collect_rarely()
-            place = Place(_own_folder(self.wiring.runtime), settings.active_gateways or one_for_two_cores())
+            place = Place(_own_folder(self.wiring.runtime), settings.at_work("gateways"))
             if await self._has(place):
                 await self._gateway.listen(settings.host, settings.port)
                 self._ready = True

@@ -13,6 +13,8 @@ import ray.util
 import structlog
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.runtime.raylinks import HostGone
+
 _log = structlog.get_logger("cluster")
 
 NAMESPACE = "greenroom"
@@ -199,7 +201,8 @@ def on_sigterm(told: Callable[[], None]) -> None:
 
 
 def exchange_with(name: str) -> Callable[[str, bytes], Awaitable[bytes]]:
-    """The `exchange` method of a named host, for links of actor calls; raises ConnectionError when it is gone."""
+    """The `exchange` method of a named host, for links of actor calls; raises HostGone when it is dead, ConnectionError
+    when the call failed, after it was carried out or before."""
     handle: Any = None
 
     async def exchange(session: str, frame: bytes) -> bytes:
@@ -210,7 +213,11 @@ def exchange_with(name: str) -> Callable[[str, bytes], Awaitable[bytes]]:
             async with asyncio.timeout(5):
                 answer: bytes = await handle.exchange.remote(session, frame)
             return answer
-        except (TimeoutError, ValueError, *_RAY_TROUBLE) as error:
+        except (TimeoutError, ValueError, ray.exceptions.ActorDiedError) as error:
+            # Who calls by this name next may find another that bears it.
+            handle = None
+            raise HostGone(f"{name}: {type(error).__name__}") from error
+        except _RAY_TROUBLE as error:
             raise ConnectionError(f"{name}: {type(error).__name__}") from error
 
     return exchange

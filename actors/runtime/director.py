@@ -219,7 +219,7 @@ class Director:
     async def _give_orphans(self, slots: dict[str, int | None], alive: list[Row]) -> None:
         """Slots without a living owner go to the shared hosts that are there, evenly, dedicated ones too: at once."""
         runs = {row["run"] for row in alive}
-        pool = _active(alive, slots)
+        pool = active_hosts(alive, slots)
         orphans = [slot for slot, run in slots.items() if run not in runs]
         if not orphans:
             self.ready.set()
@@ -237,7 +237,7 @@ class Director:
     def _spread(self, slots: dict[str, int | None], alive: list[Row]) -> None:
         """Take the slots of hosts that leave or are to stand by, and even out the others'; each host's moves go on by
         themselves."""
-        pool = _active(alive, slots)
+        pool = active_hosts(alive, slots)
         if not pool:
             return
         by_run = {row["run"]: row for row in alive}
@@ -317,7 +317,7 @@ def _endpoints(row: Row) -> dict[str, str]:
     return dict(part.split(":", 1) for part in row["endpoint"].split("|"))
 
 
-def _active(alive: list[Row], slots: dict[str, int | None]) -> list[Row]:
+def active_hosts(alive: list[Row], slots: dict[str, int | None]) -> list[Row]:
     """The shared hosts that may be given slots: of each node so many as it says, those first that have some."""
     owners = set(slots.values())
     staying = [row for row in alive if row["pool"] == SHARED and not row["leaving"]]

@@ -59,9 +59,10 @@ def wait_until(condition: Callable[[], Any], what: str, within_s: float = 10.0) 
         assert time.monotonic() < end, f"not within {within_s:g} s: {what}"
         time.sleep(0.05)
 
+
 WIDE = {
-    "GREENROOM_ACTIVE_HOSTS": "2",
-    "GREENROOM_ACTIVE_GATEWAYS": "2",
+    "GREENROOM_HOSTS": "2",
+    "GREENROOM_GATEWAYS": "2",
     "GREENROOM_PLACEMENT": '{"leaderboard": "dedicated", "fraud": "dedicated"}',
 }
 """As on a larger machine, whatever this one is: all processes at work, boards and detectors in their own."""

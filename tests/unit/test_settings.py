@@ -1,5 +1,6 @@
 """What an operator may write into the environment, and what is refused."""
 
+import os
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -100,3 +101,19 @@ def test_every_setting_says_what_it_is_for() -> None:
 
 def test_a_misspelt_setting_is_noticed() -> None:
     assert unknown_names({"GREENROOM_HOST": "3", "GREENROOM_HOSTS": "3", "PATH": "/bin"}) == ["GREENROOM_HOST"]
+
+
+def test_without_a_word_half_the_cores_work_and_the_others_stand_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work = []
+    for cores in (1, 2, 8, None):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        at_work.append((Settings().at_work("hosts"), Settings().at_work("gateways")))
+    assert at_work == [(1, 1), (1, 1), (4, 4), (1, 1)]
+
+
+def test_processes_that_the_operator_asked_for_all_work_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setenv("GREENROOM_HOSTS", "3")
+    assert (Settings().at_work("hosts"), Settings().at_work("gateways")) == (3, 1)
+    monkeypatch.setenv("GREENROOM_ACTIVE_HOSTS", "2")
+    assert Settings().at_work("hosts") == 2
