@@ -19,8 +19,10 @@ CHANNEL = "presence"
 ONLINE, AWAY, OFFLINE = "online", "away", "offline"
 AWAY_AFTER_S = 300.0
 """A client that sends nothing but signs of life for so long is away."""
-COMING_S = 5
+COMING_S = 15
 """A place that was taken for a socket which never entered is free again after so long."""
+ADMIT_WITHIN_S = 1.0
+"""How long a Redis that is busy is waited for; one that is away is known to be, and nobody waits."""
 
 ALIVE_EVERY_S = 2.0
 ALIVE_S = 10
@@ -128,7 +130,7 @@ class Presence:
         now = int(time.time())
         place = (_key(user), now, now + COMING_S, self._place(socket), CONNECTIONS_PER_USER_MAX)
         try:
-            return bool(await self._bus.ask("EVAL", _TAKE_A_PLACE, 1, *place, timeout_s=0.2))
+            return bool(await self._bus.ask("EVAL", _TAKE_A_PLACE, 1, *place, timeout_s=ADMIT_WITHIN_S))
         except BusDown:
             return not self.is_full(user)
 
