@@ -13,8 +13,25 @@ from scripts.chaos.session import KILLS, Outcome
 from scripts.terminal import printable, table
 from scripts.verify.report import UNJUDGED
 
-_COLUMNS = ("fault", "times", "affected", "first answer", "99 % answered", "slowest", "within 1 s", "errors")
+COLUMNS = ("fault", "times", "affected", "first answer", "99 % answered", "slowest", "within 1 s", "errors")
 _FINDINGS_SHOWN = 10
+SEEN: dict[str, str] = {
+    "host": "commands to its actors wait, then succeed; others go on",
+    "host-pause": "its actors wait until its lease tells that it stands still; others go on",
+    "gateway": "its sockets close, its requests break; clients come back through another",
+    "director": "nothing: hosts and gateways go on without it",
+    "head": "the whole game starts anew",
+    "raylet": "everything on that node starts anew",
+    "postgres": "commands wait or are refused for a moment (503, Retry-After); questions go on",
+    "postgres-stop": "as when it is killed",
+    "postgres-pause": "commands wait or are refused (503, Retry-After) for as long as it stands still",
+    "sessions": "commands wait for new sessions of the database",
+    "redis": "pushes pause; commands and questions go on",
+    "redis-flush": "nothing",
+    "redis-hold": "pushes pause; commands and questions go on",
+    "redis-pause": "pushes pause; commands and questions go on",
+}
+"""What clients see of each fault."""
 
 
 def drawn(outcome: Outcome) -> RenderableType:
@@ -22,7 +39,7 @@ def drawn(outcome: Outcome) -> RenderableType:
     return Group(
         Text.assemble(("Chaos", "bold"), f", seed {outcome.plan.seed}: {_load(outcome)}"),
         Text(),
-        table(_COLUMNS, (_row(kind) for kind in outcome.kinds), right=_COLUMNS[1:]),
+        table(COLUMNS, (row(kind) for kind in outcome.kinds), right=COLUMNS[1:]),
         Text("Seconds after the fault: the median of all of its kind, and the worst.", style="dim"),
         Text(),
         *(Text(line) for line in _findings(outcome)),
@@ -35,8 +52,8 @@ def drawn(outcome: Outcome) -> RenderableType:
 def written(outcome: Outcome) -> str:
     """The report as Markdown, for a file."""
     lines = [f"# Chaos, seed {outcome.plan.seed}", "", f"{_load(outcome)}.", ""]
-    lines += [f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
-    lines += [f"| {' | '.join(_row(kind))} |" for kind in outcome.kinds]
+    lines += [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    lines += [f"| {' | '.join(row(kind))} |" for kind in outcome.kinds]
     lines += ["", *(line for line in _findings(outcome) if line), ""]
     if outcome.ok:
         lines += [f"Survived {outcome.kills} kills: {survived(outcome.kills)}.", ""]
@@ -58,7 +75,8 @@ def _load(outcome: Outcome) -> str:
     )
 
 
-def _row(kind: KindCost) -> tuple[str, ...]:
+def row(kind: KindCost) -> tuple[str, ...]:
+    """A line of the table of COLUMNS."""
     return (
         kind.kind,
         str(kind.count),

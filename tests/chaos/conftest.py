@@ -1,10 +1,12 @@
 """A cluster that the chaos tests of a session share, and what is collected in which tier."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.acceptance.server import Server
+from tests.chaos.summary import SUMMARY, place
 from tests.chaos.tiers import runs_in
 
 COLLECTED_FROM = {
@@ -29,3 +31,18 @@ def cluster() -> Iterator[Server]:
     finally:
         server.stop()
         server.remove()
+
+
+def pytest_runtest_logreport(report: Any) -> None:
+    """Keep how each test of this folder ended."""
+    if report.when == "call" and "tests/chaos/" in report.nodeid:
+        name = report.nodeid.rpartition("tests/chaos/")[2]
+        SUMMARY.tests.append((name, str(report.outcome), float(report.duration)))
+
+
+def pytest_sessionfinish() -> None:
+    """Write down what was measured."""
+    where = place()
+    if where is not None and SUMMARY.tests:
+        where.parent.mkdir(parents=True, exist_ok=True)
+        where.write_text(SUMMARY.written(), encoding="utf-8")

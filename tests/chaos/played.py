@@ -8,9 +8,10 @@ from pathlib import Path
 from schemas.settings import Settings
 from scripts.chaos.nemesis import Nemesis, Stroke
 from scripts.chaos.report import write
-from scripts.chaos.session import Outcome, Plan, run
+from scripts.chaos.session import PLAYERS, Outcome, Plan, run
 from scripts.chaos.workload import Workload
 from tests.acceptance.server import Server
+from tests.chaos.summary import SUMMARY
 
 SEED = int(os.environ.get("GREENROOM_CHAOS_SEED", "1"))
 
@@ -22,14 +23,16 @@ async def struck(
     *faults: str,
     at: Sequence[float] = (),
     rate_per_s: float = 400.0,
+    players: int = PLAYERS,
     seed: int = SEED,
     watch: Callable[[Workload, Nemesis], None] = lambda load, nemesis: None,
 ) -> Outcome:
     """Load the server for so long and strike it; `at` says when, one fault after the other, else the seed does."""
     strokes = tuple(Stroke(at_s, fault) for at_s, fault in zip(at, faults, strict=True)) if at else None
-    plan = Plan(seed, seconds, tuple(dict.fromkeys(faults)), rate_per_s=rate_per_s, strokes=strokes)
+    plan = Plan(seed, seconds, tuple(dict.fromkeys(faults)), players, rate_per_s=rate_per_s, strokes=strokes)
     settings = Settings(_env_file=None, data=server.data)
     outcome = await run(settings, plan, server.home / f"{name}.jsonl", watch=watch)
+    SUMMARY.runs.append((name, outcome))
     kept = os.environ.get("GREENROOM_CHAOS_REPORTS")
     if kept:
         folder = Path(kept)

@@ -11,6 +11,7 @@ import pytest_asyncio
 from actors.runtime import faults
 from actors.runtime.sweeper import resident_bytes
 from schemas.messages import Reply
+from tests.chaos.summary import SUMMARY
 from tests.chaos.tiers import runs_in
 from tests.harness import Greenroom, Servers, counter
 from tests.harness.kinds import Add, Total
@@ -121,7 +122,11 @@ async def test_three_times_the_capacity_is_served_as_far_as_it_goes_and_refused_
     grown = resident_bytes() - before
     after = await crowd.closed(2)
 
-    assert rest.served / (OVERLOAD_S * 3 / 4) >= 0.8 * peak
+    share = rest.served / (OVERLOAD_S * 3 / 4) / peak
+    refused_s = percentile(rest.refusals_s, 0.99)
+    figures = f"{share:.0%} of the peak of {peak:.0f} a second, refusals p99 {refused_s * 1e3:.0f} ms"
+    SUMMARY.note("RT-16", f"one host at {TIMES} times its capacity: {figures}, {grown >> 20} MiB more")
+    assert share >= 0.8
     assert first.codes | rest.codes == {"OVERLOADED"}, "nobody waits for an answer that does not come"
     assert percentile(rest.refusals_s, 0.99) <= REFUSED_WITHIN_S
     assert percentile(rest.waits_s, 0.99) <= 3.0

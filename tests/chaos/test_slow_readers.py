@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import re
-import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from tests.acceptance.fixtures import door, gateways, server, session, sockets
 from tests.acceptance.pinned import Pinned
 from tests.acceptance.server import Server
 from tests.acceptance.test_slow_consumers import Idler
+from tests.chaos.summary import SUMMARY
 from tests.harness.waiting import eventually
 
 __all__ = ["door", "gateways", "server", "session", "sockets"]
@@ -155,9 +155,10 @@ async def test_who_never_reads_is_closed_and_costs_the_others_nothing(
         task.cancel()
     alone, beside = (part.p99_s for part in parts)
     each = (most - before) / SLOW
-    sys.stderr.write(
-        f"p99 {alone * 1e3:.0f} ms without and {beside * 1e3:.0f} ms with {SLOW} sockets that never read; "
-        f"all of them closed after {closed_after_s:.1f} s, {each / 1024:.0f} KiB each\n"
+    SUMMARY.note(
+        "RT-15",
+        f"pushes p99 {alone * 1e3:.0f} ms without and {beside * 1e3:.0f} ms with {SLOW} sockets that never read; "
+        f"all of those closed after {closed_after_s:.1f} s, {each / 1024:.0f} KiB each",
     )
     assert 0 < closed_after_s <= CLOSED_WITHIN_S, "closed with 4408, and gone"
     assert beside <= max(P99_S, P99_FACTOR * alone)
