@@ -1,6 +1,7 @@
 """The same cases against every way from a router to a host: direct, local, and calls of Ray actors."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from actors.runtime import links
 from actors.runtime.cell import Delivery, Session
 from actors.runtime.directory import Route
 from actors.runtime.links import DirectLink, LinkServer, LocalLink
-from actors.runtime.raylinks import RayLink, RaySessions
+from actors.runtime.raylinks import HostGone, RayLink, RaySessions
 from actors.runtime.router import Link, Router, Waiting
 from schemas import limits
 from schemas.address import Address
@@ -288,3 +289,44 @@ async def test_frames_may_come_in_any_pieces(tmp_path: Path) -> None:
     assert [request.key for request in host.taken] == ["slowly"]
     writer.close()
     await server.close()
+
+
+async def test_calls_that_fail_before_or_after_they_were_carried_out_lose_and_double_nothing() -> None:
+    """One in two fails, as it would through Ray: nobody knows on which side of its being carried out."""
+    host, ends, dice = Echo(), Ends(), random.Random(7)
+    sessions = RaySessions(host)
+    failed = {"before": 0, "after": 0}
+
+    async def exchange(name: str, frame: bytes) -> bytes:
+        draw = dice.random()
+        if draw < 0.25:
+            failed["before"] += 1
+            raise ConnectionError("it was not sent")
+        answer = await sessions.exchange(name, frame)
+        if draw > 0.75:
+            failed["after"] += 1
+            raise ConnectionError("its answer was lost")
+        return answer
+
+    link = RayLink(Route(1, "", "here", "host"), cast(Router, ends), exchange)
+    line = Line(host, ends, link, None)
+    for number in range(30):
+        reply = await line.ask(f"p{number}")
+        assert reply.data[0] == f"p{number}"
+    assert [request.key for request in host.taken] == [f"p{number}" for number in range(30)]
+    assert min(failed.values()) >= 10
+    await link.close()
+
+
+async def test_a_host_that_is_gone_is_given_up_at_once() -> None:
+    ends, calls = Ends(), 0
+
+    async def exchange(name: str, frame: bytes) -> bytes:
+        nonlocal calls
+        calls += 1
+        raise HostGone("the actor is dead")
+
+    link = RayLink(Route(1, "", "here", "host"), cast(Router, ends), exchange)
+    await eventually(lambda: ends.left is not None)
+    assert calls == 1
+    await link.close()
