@@ -55,6 +55,7 @@ export class Game {
   #refreshing = false;
   #behindMs = 0;
   /** @type {any} */ #timer;
+  /** @type {import("./greenroom-client.js").Connection | undefined} */ connection;
 
   /**
    * @param {import("./greenroom-client.js").Client} client
@@ -102,6 +103,12 @@ export class Game {
   /** The server's time, in ms. */
   now() {
     return Date.now() + this.#behindMs;
+  }
+
+  /** Whether anything on the screen changes with time alone. */
+  get moving() {
+    const filling = Object.values(this.sheet.resources).some(({ fullAt }) => fullAt && Date.parse(fullAt) > this.now() - 1000);
+    return Boolean(this.deed) || this.works.jobs.length > 0 || filling || this.quests.active.some((quest) => quest.endsAt);
   }
 
   /** An item's definition, or the little that its name tells. @param {string} name */

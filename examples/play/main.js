@@ -4,7 +4,7 @@ import { showDeeds, showQuests, showWorkshop } from "./adventure.js";
 import { showBoard, showMarket, showPeople, showPost, showTalk } from "./company.js";
 import { byId, h } from "./dom.js";
 import { Game } from "./game.js";
-import { Client, GreenroomError, MfaRequired } from "./greenroom-client.js";
+import { Client, GreenroomError, MfaRequired, Unauthenticated } from "./greenroom-client.js";
 import { showBag, showHero } from "./hero.js";
 import { inWords } from "./words.js";
 
@@ -54,18 +54,20 @@ async function busily(form, work) {
 }
 
 async function enter() {
-  const opening = new Game(client, { changed: changed, told: tell, ended });
+  const opening = new Game(client, { changed, told: tell, ended });
   game = opening;
   try {
     await opening.open();
   } catch (error) {
     game = null;
+    opening.connection?.close();
+    if (error instanceof Unauthenticated) out();
     throw error;
   }
   document.body.dataset.scene = "game";
   byId("door").hidden = true;
   byId("game").hidden = byId("tabs").hidden = false;
-  frame = setInterval(changed, FRAME_MS);
+  frame = setInterval(() => game?.moving && changed(), FRAME_MS);
   changed();
 }
 

@@ -216,7 +216,7 @@ async def test_sdk_01_the_game_says_in_words_what_went_wrong_and_comes_back_afte
     await window.sees("Do anything three times: 0 of 3", "[data-quest=first_steps]")
     await window.sees("connected", ".status")
     assert way.cuts
-    await window.call("Page.reload")
+    await window.reload()
     await window.sees(name, "#who")
     await window.sees("Do anything three times: 0 of 3", "[data-quest=first_steps]")
     await window.click("#hero summary", "Keep this hero")
@@ -228,6 +228,12 @@ async def test_sdk_01_the_game_says_in_words_what_went_wrong_and_comes_back_afte
     await window.click("#who button", "Leave")
     await window.sees("Come in", "#door")
     assert await window.run("sessionStorage.length") == 0
+    await window.run(
+        "sessionStorage.setItem('greenroom-session', JSON.stringify({ tokens: { accessToken: 'x.y.z' } }))"
+    )
+    await window.reload()
+    await window.sees("you were logged out", "#news [role=alert]")
+    await window.until("sessionStorage.length === 0")
 
 
 async def test_sdk_01_the_typescript_client_in_a_browser_outlives_its_sockets(

@@ -68,6 +68,10 @@ _AIM = """
 """
 
 
+class Unanswered(AssertionError):
+    """The browser could not do what it was asked, such as run a script in a page that is being left."""
+
+
 class Browser:
     """One process of Chromium. `window` opens windows, each a profile of its own."""
 
@@ -160,7 +164,7 @@ class Browser:
             answer = self._answers.get(told.get("id", 0))
             if answer is not None and not answer.done():
                 if "error" in told:
-                    answer.set_exception(AssertionError(f"the browser says: {told['error']}"))
+                    answer.set_exception(Unanswered(f"the browser says: {told['error']}"))
                 else:
                     answer.set_result(told["result"])
             window = self._windows.get(told.get("sessionId", ""))
@@ -201,6 +205,12 @@ class Window:
         await self.call("Page.navigate", url=url)
         await self.until(f"location.href.startsWith({json.dumps(url)}) && document.readyState === 'complete'")
 
+    async def reload(self) -> None:
+        """Load the page anew; what the window keeps, it keeps."""
+        await self.run("window.left = true")
+        await self.call("Page.reload")
+        await self.until("!window.left && document.readyState === 'complete'")
+
     async def run(self, script: str) -> Any:
         """The value of an expression, waited for if it is a promise."""
         ran = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
@@ -211,8 +221,15 @@ class Window:
 
     async def until(self, condition: str, within_s: float = SHOWN_WITHIN_S) -> Any:
         """The value of an expression as soon as it is true; what is on the screen when that takes too long."""
+
+        async def value() -> Any:
+            try:
+                return await self.run(condition)
+            except Unanswered:
+                return None
+
         try:
-            return await eventually(lambda: self.run(condition), within_s)
+            return await eventually(value, within_s)
         except AssertionError as late:
             screen = await self.run("document.body.innerText")
             raise AssertionError(f"{condition}\n{late}\n{self.troubles}\non the screen:\n{screen}") from None
