@@ -10,6 +10,7 @@ from pydantic_core import from_json
 from actors.core import Caller, Command, Query
 from actors.player.actions import CompleteAction, StartAction
 from actors.player.profile import Create, Profile
+from actors.player.quests import StartQuest
 from actors.player.score import AwardScore, OwnScore
 from actors.player.wallet import Credit, Debit
 from schemas.address import Address
@@ -28,6 +29,9 @@ ATTEMPTS_MAX = 5
 STALE_MAX_S = 5.0
 """How old an answer may be when two hosts believe that they own a slot: the bound that the design publishes."""
 AGAIN = (503, 409, 429)
+QUESTS = ("wolves_at_the_gate", "daily_hunt", "first_steps")
+"""What a few actions complete; each reward must be given once, whoever dies between the completion and it (K16)."""
+QUEST_SHARE = 0.5
 
 
 class Done:
@@ -51,6 +55,8 @@ class Players:
         self.think_s = self.random.choice((0.001, 0.02, 0.1, 0.4, 1.5))
         if world.think_s is not None:
             self.think_s = world.think_s
+        self.errands = [(who, StartQuest(quest=quest)) for who in PLAYERS for quest in QUESTS]
+        self.random.shuffle(self.errands)
         self.hurry_share = self.random.choice((0.0, 0.0, 0.2))
         """Of how many requests the client goes away before the answer."""
 
@@ -121,6 +127,9 @@ class Players:
     async def _act(self) -> None:
         """The whole way of an action; what is fraudulent is refused."""
         who = self.random.choice(PLAYERS)
+        if self.errands and self.random.random() < QUEST_SHARE:
+            # Each once: to start what one is on is acknowledged without a turn.
+            await self._do(*self.errands.pop())
         started = await self._do(who, StartAction(type=self.random.choice(("quick_win", "boss_kill"))))
         if started.status == 200:
             token = CompleteAction(action_id=started.data["id"], action_token=started.data["actionToken"])

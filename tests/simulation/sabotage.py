@@ -5,6 +5,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from actors.core import Tell
+from actors.player import quests
+from actors.player.rewards import GrantRewards
 from actors.runtime import commit
 from actors.runtime.answers import Answers, refused
 from actors.runtime.commit import GroupCommit
@@ -141,6 +144,18 @@ def nobody_looks_whether_memory_is_behind() -> Iterator[None]:
         yield
 
 
+def rewards_are_told_twice() -> AbstractContextManager[None]:
+    consequences = quests.consequences
+
+    def doubled(*given: Any) -> Iterator[Any]:
+        for effect in consequences(*given):
+            yield effect
+            if isinstance(effect, Tell) and isinstance(effect.command, GrantRewards):
+                yield effect
+
+    return _instead(quests, "consequences", doubled)
+
+
 @dataclass(frozen=True)
 class Found:
     """A sabotage, and the number of seeds within which it is found; some need faults of one kind and time."""
@@ -164,4 +179,5 @@ SABOTAGES = [
     Found(lost_turns_stay_in_memory, 5),
     Found(a_host_speaks_without_its_lease, 10, ("postgres_silent",), 1.5),
     Found(nobody_looks_whether_memory_is_behind, 10, ("steal_slots",), 0.4),
+    Found(rewards_are_told_twice, 5),
 ]

@@ -221,9 +221,10 @@ class Store:
 
     # -- hosts and slots ------------------------------------------------------------------------------------------
 
-    def register(self, name: str, endpoint: str, node: str, pid: int, pool: str) -> list[Row]:
+    def register(self, name: str, endpoint: str, node: str, pid: int, pool: str, active_hosts: int) -> list[Row]:
         run = len(self.host) + 1
         row = {"run": run, "name": name, "endpoint": endpoint, "node": node, "pid": pid, "pool": pool}
+        row["active_hosts"] = active_hosts
         self.put(self.host, run, {**row, "lease": self.now_ms() + LEASE_MS, "retired": False})
         return [{"run": run}]
 

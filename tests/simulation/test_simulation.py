@@ -38,6 +38,7 @@ OFTEN = (
     "commit_conflict",
     "commit_outcome_unknown",
     "tell_buried",
+    "quest_rewarded",
 )
 """What so many seeds have met at least once."""
 

@@ -150,6 +150,7 @@ class World:
     def _written(self, address: Address, row: dict[str, Any]) -> None:
         last = row["version"] + row["length"] - 1
         self.written_at[address].append((self.loop.now_s, last))
+        self.counts["quest_rewarded"] += b'"quest:' in row["events"]
         shadow = self._shadows.get(address)
         if shadow is not None:
             events = self.shared.catalog.kind(address.kind).events
