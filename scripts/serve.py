@@ -130,9 +130,10 @@ class Serving:
             await self.servers.ray.start()
 
     def _handover(self) -> str:
+        # Only what was set: what was left to us depends on the node (Settings.at_work).
         settings = {
-            name: value.get_secret_value() if isinstance(value, SecretStr) else dumped
-            for (name, value), dumped in zip(self.settings, self.settings.model_dump(mode="json").values(), strict=True)
+            name: value.get_secret_value() if isinstance(value := getattr(self.settings, name), SecretStr) else dumped
+            for name, dumped in self.settings.model_dump(mode="json", exclude_unset=True).items()
         }
         ends = self.servers.endpoints
         return json.dumps(

@@ -31,10 +31,9 @@ _TURN = json.dumps(
         "caller": _USER,
         "data": {"points": 1, "board": "practice", "reason": "bench", "attributes": None, "at": None},
         "content": 1,
-        "reply": {"score": {"previous": 897, "current": 898}},
+        "reply": {"score": {"previous": 897, "current": 898}, "rank": {"previous": 195, "current": 195}},
         "fingerprint": 231885578577635,
         "role": "server",
-        "awaits": [["rank", "leaderboard", "practice/0", "parcel:17:758", 195]],
     },
     separators=(",", ":"),
 )
