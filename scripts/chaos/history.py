@@ -29,6 +29,13 @@ class Attempt:
         return self.status is not None and 200 <= self.status < 300
 
     @property
+    def by_the_game(self) -> bool:
+        """Whether the rules of the game refused it, such as `balance_too_low`: no fault of the server."""
+        return (
+            self.status is not None and 400 <= self.status < 500 and (self.code.islower() or self.code == "FORBIDDEN")
+        )
+
+    @property
     def unknown(self) -> bool:
         """Whether it may or may not have been carried out, or may be by a repetition."""
         return self.status is None or self.status >= 500 or self.code in ("OP_IN_PROGRESS", "RATE_LIMITED")
