@@ -46,5 +46,6 @@ lock:
 
 # Removes what was installed and what tools left behind; the game's data in .greenroom stays.
 clean:
+	rm -rf clients/typescript/node_modules tests/harness/chromium/node_modules
 	rm -rf .venv .venv.lock build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
