@@ -1,6 +1,8 @@
 """The engine itself: schedules follow from their seed, and costs are what the history says."""
 
+import random
 from pathlib import Path
+from typing import cast
 
 import pytest
 import typer
@@ -8,12 +10,18 @@ from typer.testing import CliRunner, Result
 
 from actors.runtime.placement import Placement
 from schemas.address import Address
+from schemas.settings import PROJECT
 from scripts.chaos.command import chaos
 from scripts.chaos.faults import FAULTS, USUAL, Struck
-from scripts.chaos.history import Attempt, Operation
+from scripts.chaos.game import Company, Game
+from scripts.chaos.guests import Guest
+from scripts.chaos.history import Attempt, History, Operation
 from scripts.chaos.measure import measure, survived
 from scripts.chaos.nemesis import FIRST_S, LAST_S, schedule
+from scripts.chaos.wires import Wire
+from scripts.content_files import load_content
 from scripts.terminal import FAILED, USAGE
+from tests.chaos.summary import Summary
 
 HERE, THERE = Address("player", "here"), Address("player", "there")
 
@@ -78,6 +86,41 @@ def test_without_a_greenroom_nothing_is_struck(tmp_path: Path, monkeypatch: pyte
     said = called("--yes", "--json")
     assert said.exit_code == FAILED
     assert "No Greenroom serves" in said.output
+
+
+def test_players_play_what_the_content_has() -> None:
+    content = load_content(PROJECT / "content").model_dump(mode="json")
+    game = Game.of(content)
+    assert (game.action, game.currency, game.guild_cost, game.quests) == ("practice", "gold", 100, True)
+    assert not [name for name in game.goods if content["items"][name]["bound"] or content["items"][name]["unique"]]
+    assert all(content["items"][name]["unique"] for name in game.gear)
+    made = {name for recipe in game.recipes for name in content["recipes"][recipe]["ingredients"]}
+    assert made
+    assert made <= set(game.goods)
+    assert "lobby" in game.rooms
+
+
+def test_a_game_without_items_guilds_and_rooms_is_played_without_them() -> None:
+    game = Game.of({"actions": {}, "currencies": {}})
+    assert game == Game(guild_cost=0)
+    given = ("name", "user", cast(Wire, None), cast(History, None), random.Random(1), 1.0)
+    guest = Guest(*given, game=game, company=Company(guests=["user", "another"]))
+    assert [deed.__name__ for deed in guest._deeds] == ["_look"]
+
+
+def test_what_the_game_refuses_is_no_fault_of_the_server() -> None:
+    refused = [Attempt(1.0, 1.1, status, code) for status, code in ((409, "items_missing"), (403, "not_a_member"))]
+    assert all(attempt.by_the_game for attempt in refused)
+    others = [Attempt(1.0, 1.1, status, code) for status, code in ((503, "UNAVAILABLE"), (422, "OP_REUSED"), (200, ""))]
+    assert not any(attempt.by_the_game for attempt in others)
+
+
+def test_a_session_writes_what_it_measured() -> None:
+    summary = Summary(tests=[("test_x.py::test_that_it_holds", "passed", 12.3)])
+    summary.note("RT-14", "p99 1.2 s")
+    told = summary.written()
+    assert "| RT-14 | p99 1.2 s |" in told
+    assert "| `test_x.py::test_that_it_holds` | passed | 12 |" in told
 
 
 def called(*arguments: str) -> Result:
