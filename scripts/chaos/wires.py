@@ -115,9 +115,9 @@ class Socket:
 
     def cut(self) -> None:
         """Break the connection without a word."""
-        transport = self._socket.get_extra_info("transport") if self._socket is not None else None
-        if transport is not None:
-            transport.abort()
+        connection = self._socket._response.connection if self._socket is not None else None
+        if connection is not None and connection.transport is not None:
+            connection.transport.abort()
 
     async def _ask(self, frame: Frame) -> Attempt:
         attempt = Attempt(time.monotonic())

@@ -44,7 +44,7 @@ async def test_sockets_that_were_cut_are_told_what_they_missed(cluster: Server) 
     await cutting[0]
     right(outcome)
     assert cuts >= 100
-    assert outcome.reconnects >= 100
+    assert outcome.reconnects >= 0.9 * cuts
     assert "K11" in outcome.verdict.looked
     caught_up = sorted(outcome.catch_ups_s)
     assert len(caught_up) >= 100
