@@ -18,7 +18,7 @@ CUT_EVERY_S = 2.0
 CUT_AT_ONCE = 20
 SECONDS = 30.0
 CAUGHT_UP_WITHIN_S = 6.0
-"""For 99 of 100. The goal is 2 s; a shared machine may be three times slower."""
+"""For 99 of 100. The goal is 2 s, and a machine at leisure takes a fifth of that; a shared one may be thrice slower."""
 
 
 async def test_sockets_that_were_cut_are_told_what_they_missed(cluster: Server) -> None:
