@@ -13,7 +13,8 @@ from schemas.address import Address
 from schemas.messages import Reply, Request
 
 BATCHES_UNDER_WAY_MAX = 2
-BATCH_MAX = 1_000
+BATCH_MAX = 100
+"""A larger one keeps the host from noticing that a commit has ended, and Postgres idle meanwhile."""
 
 
 class Window:
