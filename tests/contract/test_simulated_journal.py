@@ -130,7 +130,7 @@ SCRIPT: list[list[Step]] = [
     [rows(journal.FORGET, ("counter", "r", "late"), ("counter", "r", "never"))],
     *LOOK,
     # Hosts and slots.
-    [(lease._REGISTER, ["host", "unix:/h", "here", 1, "shared"])],
+    [(lease._REGISTER, ["host", "unix:/h", "here", 1, "shared", 1])],
     [(_WANT, [["counter:a", "7"]])],
     [(_WANT, [["7"]])],
     [(lease._RENEW, [1])],
