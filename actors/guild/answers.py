@@ -7,12 +7,11 @@ from actors.core import Command, Effects, Event, Tell, Turn
 from actors.guild.directory import ReleaseName, directory_address
 from actors.guild.experience import gained
 from actors.guild.listing import listed
-from actors.guild.state import Guild, Line, Member
+from actors.guild.state import Booking, Guild, Member
 from actors.player.guild import ExitGuild
 from actors.player.wallet import Credit
-from schemas import limits, shape
 from schemas.address import player as player_address
-from schemas.shape import Amount, Key
+from schemas.shape import Amount, Key, Line
 
 # -- founding ---------------------------------------------------------------------------------------------------------
 
@@ -24,7 +23,7 @@ class Found(Command[Guild]):
 
     founding: Key
     player: Key
-    username: shape.Line
+    username: Line
 
     def decide(self, guild: Guild, turn: Turn) -> Effects:
         if guild.standing != "founding" or guild.founding != self.founding:
@@ -98,7 +97,7 @@ class ConfirmEntry(Command[Guild]):
 
     player: Key
     ticket: Key
-    name: shape.Line
+    name: Line
 
     def decide(self, guild: Guild, turn: Turn) -> Effects:
         entry = guild.entering.get(self.player)
@@ -178,12 +177,11 @@ class ReceiveDeposit(Command[Guild]):
 
     deposit: Key
     player: Key
-    name: shape.Line
+    name: Line
     currency: Key
     amount: Amount
 
     def decide(self, guild: Guild, turn: Turn) -> Effects:
-        balance = guild.bank.get(self.currency, 0) + self.amount
         fields: dict[str, Any] = {
             "deposit": self.deposit,
             "player": self.player,
@@ -191,14 +189,12 @@ class ReceiveDeposit(Command[Guild]):
             "currency": self.currency,
             "amount": self.amount,
         }
-        no_room = balance > limits.INTEGER_MAX or (
-            self.currency not in guild.bank and len(guild.bank) >= limits.CURRENCIES_MAX
-        )
-        if not guild.exists() or no_room:
+        if not guild.exists() or self.amount > guild.room_for(self.currency):
             yield DepositReturned(**fields)
             back = Credit(currency=self.currency, amount=self.amount, reason=f"returned by {turn.key}")
             yield Tell(player_address(self.player), back)
             return {"accepted": False}
+        balance = guild.bank.get(self.currency, 0) + self.amount
         yield Deposited(**fields, balance=balance, at=turn.at)
         guilds = turn.content.guilds
         donation = guilds.donations.get(self.currency)
@@ -223,7 +219,7 @@ class Deposited(Event[Guild]):
     at: int
 
     def apply(self, guild: Guild) -> None:
-        guild.book(Line(self.at, self.player, self.currency, self.amount, self.balance, "deposit"))
+        guild.book(Booking(self.at, self.player, self.currency, self.amount, self.balance, "deposit"))
 
     def push(self) -> Mapping[str, Any]:
         return {"bank": {self.currency: self.balance}}

@@ -12,12 +12,18 @@ def asked(player: str, currencies: list[str] | None = None) -> Consult:
     return Consult(player_address(player), GuildStanding(currencies=currencies or []))
 
 
-def answered(turn: Turn, *, free: bool = True) -> dict[str, Any]:
-    """What the player said. Refused as UNAVAILABLE when it said nothing, as `player_unknown` when there is none, and,
-    if it must be free to enter a guild, as `already_in_guild` when it belongs to one."""
+def said(turn: Turn) -> dict[str, Any]:
+    """What the player said; refused as UNAVAILABLE when it said nothing."""
     if turn.answer is None:
         raise Rejected("UNAVAILABLE", "The player cannot be asked now.", retry_after_s=1)
-    standing: dict[str, Any] = turn.answer.data
+    told: dict[str, Any] = turn.answer.data
+    return told
+
+
+def answered(turn: Turn, *, free: bool = True) -> dict[str, Any]:
+    """What the player said to `asked`. Refused as in `said`, as `player_unknown` when there is none, and, if it must be
+    free to enter a guild, as `already_in_guild` when it belongs to one."""
+    standing = said(turn)
     if not standing["name"]:
         raise Rejected("player_unknown")
     if free and standing["guild"]:

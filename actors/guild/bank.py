@@ -8,7 +8,7 @@ from pydantic import Field
 from actors.core import ANYONE, Command, Consult, Effects, Event, Query, Rejected, Tell, Turn
 from actors.guild.asking import answered, asked
 from actors.guild.members import for_members
-from actors.guild.state import Guild, Line
+from actors.guild.state import Booking, Guild
 from actors.player.guild_entry import PayGuild
 from actors.player.wallet import Credit
 from schemas import limits
@@ -105,7 +105,7 @@ class Withdrawn(Event[Guild]):
 
     def apply(self, guild: Guild) -> None:
         reason = "withdrawal" if self.by == self.member else f"withdrawal for {self.member}"
-        guild.book(Line(self.at, self.by, self.currency, -self.amount, self.balance, reason))
+        guild.book(Booking(self.at, self.by, self.currency, -self.amount, self.balance, reason))
 
     def push(self) -> Mapping[str, Any]:
         return {"bank": {self.currency: self.balance}}
@@ -122,4 +122,4 @@ class Bank(Query[Guild]):
     def answer(self, guild: Guild, turn: Turn) -> dict[str, Any]:
         for_members(guild, turn)
         newest = guild.ledger[: -self.limit - 1 : -1]
-        return {"balances": dict(guild.bank), "ledger": [line.shown() for line in newest]}
+        return {"balances": dict(guild.bank), "ledger": [booking.shown() for booking in newest]}

@@ -13,15 +13,6 @@ from schemas import limits
 from schemas.shape import Key
 
 
-class NameStanding(Query[GuildDirectory]):
-    """Whose name this is, or looks like; nobody's when the holder is empty."""
-
-    name: GuildName
-
-    def answer(self, directory: GuildDirectory, turn: Turn) -> dict[str, Any]:
-        return {"holder": directory.shelf.holder(skeletons(self.name)) or ""}
-
-
 class ClaimName(Command[GuildDirectory]):
     """A guild would be called so. The first that asks gets the name; no other may look like it."""
 
@@ -31,19 +22,17 @@ class ClaimName(Command[GuildDirectory]):
 
     def decide(self, directory: GuildDirectory, turn: Turn) -> Effects:
         looks = skeletons(self.name)
-        because = ""
-        if directory.shelf.holder(looks) is not None:
-            because = "guild_name_taken"
-        elif len(directory.shelf) >= limits.GUILDS_MAX:
-            because = "guilds_too_many"
+        because = self._hindrance(directory, looks)
         fields: dict[str, Any] = {"guild": self.guild, "founding": self.founding, "name": self.name}
-        if because:
-            yield NameRefused(**fields, because=because)
-        else:
-            yield NameClaimed(**fields, skeletons=looks)
+        yield NameRefused(**fields, because=because) if because else NameClaimed(**fields, skeletons=looks)
         answer = AnswerClaim(founding=self.founding, because=because)
         yield Tell(guild_address(self.guild), answer, into="founding")
         return {"granted": not because}
+
+    def _hindrance(self, directory: GuildDirectory, looks: list[str]) -> str:
+        if directory.shelf.holder(looks) is not None:
+            return "guild_name_taken"
+        return "guilds_too_many" if len(directory.shelf) >= limits.GUILDS_MAX else ""
 
 
 class NameClaimed(Event[GuildDirectory]):
@@ -68,3 +57,12 @@ class NameRefused(Event[GuildDirectory]):
 
     def apply(self, directory: GuildDirectory) -> None:
         """The directory is as before."""
+
+
+class NameStanding(Query[GuildDirectory]):
+    """Whose name this is, or looks like; nobody's when the holder is empty."""
+
+    name: GuildName
+
+    def answer(self, directory: GuildDirectory, turn: Turn) -> dict[str, Any]:
+        return {"holder": directory.shelf.holder(skeletons(self.name)) or ""}

@@ -101,9 +101,12 @@ class Join(Command[Guild]):
         request = turn.new_id()
         yield JoinRequested(player=player, name=name, request=request, expires_at=expires_at)
         yield Remind(f"request:{player}", expires_at, ExpireRequest(player=player, request=request))
-        data: dict[str, str | int | bool] = {"guild": turn.key, "name": guild.name, "player": player, "username": name}
+        told = Notify(
+            template="guild_join_request",
+            data={"guild": turn.key, "name": guild.name, "player": player, "username": name},
+        )
         for officer in guild.officers:
-            yield Tell(player_address(officer), Notify(template="guild_join_request", data=data))
+            yield Tell(player_address(officer), told)
         return {"status": "requested", "expiresAt": rfc3339(expires_at)}
 
     def _settled(self, guild: Guild, turn: Turn) -> dict[str, Any] | None:
@@ -180,8 +183,8 @@ class DeclineRequest(Command[Guild]):
         request = open_request(guild, self.player, turn)
         yield RequestEnded(player=self.player, request=request.id, how="declined")
         yield Forget(f"request:{self.player}")
-        data: dict[str, str | int | bool] = {"guild": turn.key, "name": guild.name}
-        yield Tell(player_address(self.player), Notify(template="guild_request_declined", data=data))
+        told = Notify(template="guild_request_declined", data={"guild": turn.key, "name": guild.name})
+        yield Tell(player_address(self.player), told)
         return {"status": "declined"}
 
 

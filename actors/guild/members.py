@@ -5,7 +5,7 @@ from typing import Any
 from actors.core import ANYONE, Command, Effects, Event, Forget, Query, Rejected, Tell, Turn
 from actors.guild.directory import ReleaseName, directory_address
 from actors.guild.listing import listed
-from actors.guild.state import RANKS, Guild, Line, Role
+from actors.guild.state import RANKS, Booking, Guild, Role
 from actors.player.guild import ExitGuild, WithdrawInvitation
 from actors.player.inbox import Notify
 from actors.player.wallet import Credit
@@ -116,7 +116,7 @@ class Disbanded(Event[Guild]):
     def apply(self, guild: Guild) -> None:
         guild.standing = "disbanded"
         for currency, amount in self.paid_out.items():
-            guild.book(Line(self.at, self.by, currency, -amount, 0, "disbanded"))
+            guild.book(Booking(self.at, self.by, currency, -amount, 0, "disbanded"))
         guild.bank = {}
         guild.members = {}
         guild.entering = {}
@@ -207,8 +207,8 @@ def _ranked(guild: Guild, turn: Turn, roles: dict[str, Role]) -> Effects:
     yield RolesChanged(roles=roles, by=turn.caller.user)
     for player, role in roles.items():
         if player != turn.caller.user:
-            data: dict[str, str | int | bool] = {"guild": turn.key, "name": guild.name, "role": role}
-            yield Tell(player_address(player), Notify(template="guild_role", data=data))
+            told = Notify(template="guild_role", data={"guild": turn.key, "name": guild.name, "role": role})
+            yield Tell(player_address(player), told)
     return None
 
 

@@ -67,8 +67,8 @@ class Request:
 
 
 @dataclass(slots=True)
-class Line:
-    """A line of the bank's ledger."""
+class Booking:
+    """A line of the bank's ledger: what came or went, and what there was then."""
 
     at: int
     by: str
@@ -78,7 +78,7 @@ class Line:
     reason: str
 
     def shown(self) -> dict[str, Any]:
-        """The line as members see it."""
+        """The booking as members see it."""
         told = {"at": rfc3339(self.at), "by": self.by, "currency": self.currency, "change": self.change}
         return {**told, "balance": self.balance, "reason": self.reason}
 
@@ -153,7 +153,7 @@ class Guild(Actor):
     territories: dict[str, Holding] = {}
 
     bank: dict[str, int] = {}
-    ledger: list[Line] = []
+    ledger: list[Booking] = []
     storage: dict[str, Stored] = {}
     """By the id of the slot's content."""
     log: list[Move] = []
@@ -208,6 +208,12 @@ class Guild(Actor):
         if len(self.members) + len(self.entering) >= turn.content.guilds.members_max:
             raise Rejected("guild_full", f"A guild has {turn.content.guilds.members_max} members at most.")
 
+    def room_for(self, currency: str) -> int:
+        """How much more of it the bank can hold."""
+        if currency not in self.bank and len(self.bank) >= limits.CURRENCIES_MAX:
+            return 0
+        return limits.INTEGER_MAX - self.bank.get(currency, 0)
+
     def card(self) -> dict[str, Any]:
         """What anyone may know of it, but for its key."""
         return {
@@ -235,10 +241,10 @@ class Guild(Actor):
 
     # -- what events have in common ---------------------------------------------------------------------------------
 
-    def book(self, line: Line) -> None:
+    def book(self, booking: Booking) -> None:
         """Enter a change of the bank."""
-        self.bank[line.currency] = line.balance
-        self.ledger.append(line)
+        self.bank[booking.currency] = booking.balance
+        self.ledger.append(booking)
         if len(self.ledger) > limits.GUILD_LOG_MAX:
             del self.ledger[0]
 

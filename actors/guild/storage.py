@@ -6,11 +6,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from actors.core import ANYONE, Command, Consult, Effects, Event, Query, Rejected, Tell, Turn
+from actors.guild.asking import said
 from actors.guild.members import for_members
 from actors.guild.state import Guild, Move
 from actors.player.guild_items import HandIn, HandInStanding
 from actors.player.inventory import GrantItems, Ids, Items
-from actors.player.state import Lot
+from actors.player.state import Lot, counted
 from schemas import limits
 from schemas.address import player as player_address
 
@@ -32,10 +33,9 @@ class StoreItems(Command[Guild]):
         guild.member(turn.caller.user)
         if not self.items and not self.ids:
             return {"move": None}
-        if turn.answer is None:
-            raise Rejected("UNAVAILABLE", "The player cannot be asked now.", retry_after_s=1)
-        if turn.answer.data["because"]:
-            raise Rejected(turn.answer.data["because"], turn.answer.data["message"])
+        standing = said(turn)
+        if standing["because"]:
+            raise Rejected(standing["because"], standing["message"])
         if len(guild.storage) >= turn.content.guilds.storage_slots and self.ids:
             raise Rejected("storage_full", "Every slot of the storage is taken.")
         move = turn.new_id()
@@ -75,14 +75,11 @@ class TakeOutItems(Command[Guild]):
         uniques = [lot for lot in lots if lot.history]
         if len(uniques) > limits.UNIQUES_AT_ONCE_MAX:
             raise Rejected("items_too_many", f"No more than {limits.UNIQUES_AT_ONCE_MAX} unique items move at once.")
-        loose: dict[str, int] = {}
-        for lot in lots:
-            if not lot.history:
-                loose[lot.item] = loose.get(lot.item, 0) + lot.quantity
+        loose = counted(lot for lot in lots if not lot.history)
         yield ItemsTakenOut(by=turn.caller.user, lots=lots, at=turn.at)
         grant = GrantItems(items=loose, lots=uniques, reason="guild_storage", by=turn.key)
         yield Tell(player_address(turn.caller.user), grant, into="bag")
-        return {"items": _counted(lots)}
+        return {"items": counted(lots)}
 
     def _lots(self, guild: Guild) -> list[Lot]:
         lots = []
@@ -104,13 +101,6 @@ class TakeOutItems(Command[Guild]):
         return lots
 
 
-def _counted(lots: list[Lot]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for lot in lots:
-        counts[lot.item] = counts.get(lot.item, 0) + lot.quantity
-    return counts
-
-
 class ItemsTakenOut(Event[Guild]):
     """Items left the storage. `lots` are the parts of slots, and the unique items, that went."""
 
@@ -126,11 +116,11 @@ class ItemsTakenOut(Event[Guild]):
             stored.quantity -= lot.quantity
             if stored.quantity <= 0:
                 del guild.storage[lot.id]
-        for item, count in _counted(self.lots).items():
+        for item, count in counted(self.lots).items():
             guild.note(Move(self.at, self.by, item, -count))
 
     def push(self) -> Mapping[str, Any]:
-        return {"takenOut": _counted(self.lots)}
+        return {"takenOut": counted(self.lots)}
 
 
 class Storage(Query[Guild]):

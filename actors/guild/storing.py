@@ -8,7 +8,7 @@ from pydantic import Field
 from actors.core import Command, Effects, Event, Tell, Turn
 from actors.guild.state import Guild, Move, Stored
 from actors.player.inventory import GrantItems, Items, Lots
-from actors.player.state import Lot
+from actors.player.state import Lot, counted
 from schemas import limits
 from schemas.address import player as player_address
 from schemas.shape import Key
@@ -76,15 +76,13 @@ class ItemsStored(Event[Guild]):
     at: int
 
     def apply(self, guild: Guild) -> None:
-        changes: dict[str, int] = {}
         for lot in self.placed:
             stored = guild.storage.get(lot.id)
             if stored is None:
                 guild.storage[lot.id] = Stored(lot.item, lot.quantity, list(lot.history))
-            else:
-                stored.quantity += lot.quantity
-            changes[lot.item] = changes.get(lot.item, 0) + lot.quantity
-        for item, count in changes.items():
+                continue
+            stored.quantity += lot.quantity
+        for item, count in counted(self.placed).items():
             guild.note(Move(self.at, self.player, item, count))
 
     def push(self) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from actors.content.guilds import Territory
 from actors.core import Command, Effects, Event, Forget, Rejected, Remind, Turn
-from actors.guild.state import Guild, Holding, Line
+from actors.guild.state import Booking, Guild, Holding
 from schemas import limits
 from schemas.shape import Key
 
@@ -141,20 +141,13 @@ class CollectIncome(Command[Guild]):
         amounts: dict[str, int] = {}
         if not holding.contested_by:
             for currency, amount in sorted(found.income.items()):
-                income = min(times * amount * percent // 100, _room_for(guild, currency))
+                income = min(times * amount * percent // 100, guild.room_for(currency))
                 if income:
                     amounts[currency] = income
         balances = {currency: guild.bank.get(currency, 0) + amount for currency, amount in amounts.items()}
         yield IncomeCollected(territory=self.territory, amounts=amounts, balances=balances, pays_at=due, at=turn.at)
         yield _income(guild, turn, self.territory, due)
         return {}
-
-
-def _room_for(guild: Guild, currency: str) -> int:
-    """How much more of it the bank can hold."""
-    if currency not in guild.bank and len(guild.bank) >= limits.CURRENCIES_MAX:
-        return 0
-    return limits.INTEGER_MAX - guild.bank.get(currency, 0)
 
 
 class IncomeCollected(Event[Guild]):
@@ -171,7 +164,8 @@ class IncomeCollected(Event[Guild]):
     def apply(self, guild: Guild) -> None:
         guild.territories[self.territory].pays_at = self.pays_at
         for currency, amount in self.amounts.items():
-            guild.book(Line(self.at, "", currency, amount, self.balances[currency], f"income of {self.territory}"))
+            balance = self.balances[currency]
+            guild.book(Booking(self.at, "", currency, amount, balance, f"income of {self.territory}"))
 
     def push(self) -> dict[str, Any]:
         return {"bank": dict(self.balances)} if self.balances else {}

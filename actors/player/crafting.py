@@ -9,7 +9,7 @@ from actors.content.crafting import Recipe
 from actors.core import Command, Effects, Event, Forget, Query, Rejected, Remind, Turn
 from actors.player.character import gained
 from actors.player.inventory import ItemsReceived, received, taken
-from actors.player.state import Job, Lot, Player
+from actors.player.state import Job, Player, counted
 from actors.times import rfc3339
 from schemas import limits
 from schemas.shape import Key
@@ -165,11 +165,8 @@ class CancelCraft(Command[Player]):
 
 
 def _given_back(player: Player, turn: Turn, job: Job) -> ItemsReceived:
-    loose: dict[str, int] = {}
-    for lot in job.lots:
-        if not lot.history:
-            loose[lot.item] = loose.get(lot.item, 0) + lot.quantity
-    uniques: list[Lot] = [lot for lot in job.lots if lot.history]
+    loose = counted(lot for lot in job.lots if not lot.history)
+    uniques = [lot for lot in job.lots if lot.history]
     return received(player, turn, f"craft_cancelled:{job.recipe}", loose, uniques, player.id, owed=True)
 
 
@@ -250,12 +247,9 @@ class Recipes(Query[Player]):
             if self.station is None or known[name].station == self.station
         ]
         page = names[: self.limit]
-        loose: dict[str, int] = {}
-        for stack in player.bag.values():
-            if not stack.locked:
-                loose[stack.item] = loose.get(stack.item, 0) + stack.quantity
+        at_hand = counted(stack for stack in player.bag.values() if not stack.locked)
         return {
-            "recipes": [_shown(name, known[name], player, loose) for name in page],
+            "recipes": [_shown(name, known[name], player, at_hand) for name in page],
             "next": page[-1] if len(names) > len(page) else None,
         }
 

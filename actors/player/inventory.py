@@ -7,7 +7,7 @@ from pydantic import Field
 
 from actors.content import Item
 from actors.core import Command, Effects, Event, Query, Rejected, Turn
-from actors.player.state import Lot, Mark, Placed, Player, Stack
+from actors.player.state import Lot, Mark, Placed, Player, Stack, counted
 from schemas import limits
 from schemas.shape import Amount, Key, Text
 
@@ -188,10 +188,7 @@ def taken(
             raise Rejected(
                 "item_locked" if locked >= wanted else "items_missing", f"There are not {count} {name} to take."
             )
-    gone: dict[str, int] = {}
-    for lot in lots:
-        gone[lot.item] = gone.get(lot.item, 0) + lot.quantity
-    return ItemsTaken(items=gone, lots=lots, reason=reason, by=by, at=turn.at)
+    return ItemsTaken(items=counted(lots), lots=lots, reason=reason, by=by, at=turn.at)
 
 
 class GrantItems(Command[Player]):
@@ -271,11 +268,7 @@ class ItemsTaken(Event[Player]):
     @property
     def loose(self) -> dict[str, int]:
         """How many of what has no id of its own."""
-        counts: dict[str, int] = {}
-        for lot in self.lots:
-            if not lot.history:
-                counts[lot.item] = counts.get(lot.item, 0) + lot.quantity
-        return counts
+        return counted(lot for lot in self.lots if not lot.history)
 
     @property
     def uniques(self) -> list[Lot]:
@@ -305,13 +298,12 @@ class ClaimItems(Command[Player]):
         for lot in player.waiting.values():
             if lot.history:
                 packing.put_unique(lot.copied())
-            elif lot.item in turn.content.items:
+                continue
+            if lot.item in turn.content.items:
                 packing.put(lot.item, lot.quantity)
         if not packing.placed:
             raise Rejected("bag_full", "There is no room in the bag.")
-        claimed: dict[str, int] = {}
-        for placed in packing.placed:
-            claimed[placed.item] = claimed.get(placed.item, 0) + placed.quantity
+        claimed = counted(packing.placed)
         yield ItemsClaimed(items=claimed, placed=packing.placed, at=turn.at)
         before = sum(lot.quantity for lot in player.waiting.values())
         return {"items": dict(claimed), "waiting": before - sum(claimed.values())}

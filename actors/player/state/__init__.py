@@ -11,7 +11,7 @@ from actors.player.state.facet import Facet
 from actors.player.state.friends import Tie
 from actors.player.state.guild import Invited, Membership
 from actors.player.state.inbox import Message, NoticeSettings
-from actors.player.state.items import Lot, Mark, Placed, Stack, Worn
+from actors.player.state.items import Lot, Mark, Placed, Stack, Worn, counted
 from actors.player.state.quests import Errand, Fulfilled
 from actors.player.state.score import Held, Tally, Used
 from actors.player.state.wallet import Entry
@@ -159,5 +159,6 @@ __all__ = [
     "Tie",
     "Used",
     "Worn",
+    "counted",
     "reaction",
 ]

@@ -1,5 +1,6 @@
 """What a player's state keeps of its items."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +77,14 @@ class Stack:
     def shown(self, stack_id: str) -> dict[str, Any]:
         """The stack as its player sees it."""
         return {**self.lot(stack_id).shown(), "slot": self.slot, "locked": self.locked}
+
+
+def counted(things: "Iterable[Lot | Stack]") -> dict[str, int]:
+    """How many these are of each item."""
+    counts: dict[str, int] = {}
+    for thing in things:
+        counts[thing.item] = counts.get(thing.item, 0) + thing.quantity
+    return counts
 
 
 @dataclass(slots=True)
