@@ -10,6 +10,7 @@ from actors.player.inbox import Notify
 from actors.player.rewards import GrantRewards
 from actors.player.state import Feat, Player
 from actors.times import rfc3339
+from schemas.address import player as player_address
 
 
 class AchievementsProgressed(Event[Player]):
@@ -52,11 +53,12 @@ def consequences(player: Player, unlocked: AchievementUnlocked, achievement: Ach
     """What follows an unlocked tier by commands of its own, after it is committed."""
     name, number = unlocked.achievement, unlocked.tier
     tier = achievement.tiers[number - 1]
-    myself = Address("player", player.id)
+    myself = player_address(player.id)
     if not tier.rewards.nothing:
         yield Tell(myself, GrantRewards(rewards=tier.rewards, reason=f"achievement:{name}:{number}"))
-    data: dict[str, str | int | bool] = {"achievement": name, "tier": number, "title": tier.title or achievement.title}
-    yield Tell(myself, Notify(template="achievement_unlocked", data=data))
+    title = tier.title or achievement.title
+    told = Notify(template="achievement_unlocked", data={"achievement": name, "tier": number, "title": title})
+    yield Tell(myself, told)
     yield Tell(Address("achievement", name), CountHolder(tier=number))
 
 

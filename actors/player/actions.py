@@ -88,8 +88,30 @@ class Judgement:
         return cls(halved=said["halved_until"] > turn.at, warning=said["warning"])
 
 
+class StartAction(Command[Player]):
+    """Begin an action; the reply has the token that completes it."""
+
+    public = True
+
+    type: Key
+    attributes: Attributes | None = None
+
+    def consults(self, player: Player, turn: Turn) -> Consult | None:
+        return standing(player, Way.find(turn, "actions", self.type), turn)
+
+    def decide(self, player: Player, turn: Turn) -> Effects:
+        way = Way.find(turn, "actions", self.type)
+        made = yield from start(player, way, turn, self.attributes)
+        return {
+            "id": made.id,
+            "actionToken": made.token,
+            "expectedScore": score_on(player, way.type.board, turn) + way.type.points,
+            "expiresAt": rfc3339(turn.at + way.family.lives_s * 1_000),
+        }
+
+
 def standing(player: Player, way: Way, turn: Turn) -> Consult | None:
-    """The consult before a token is given out, if the action type has fraud rules."""
+    """The consult before a token is given out, if the action type has fraud rules; refused when starts are too many."""
     pace.guard(player, *way.starts, turn.at)
     if not way.type.fraud:
         return None
@@ -114,7 +136,7 @@ def start(
     name, per_minute = way.starts
     pace.guard(player, name, per_minute, turn.at)
     pace.guard(player, name, per_minute, turn.at, halved=Judgement.of(turn).halved)
-    _room(player, turn)
+    _refuse_when_full(player, turn)
     action_id = turn.new_id()
     signature = turn.sign(f"{player.id}:{turn.at}:{turn.new_id()}:{action_id}:{way.name}")
     yield ActionStarted(
@@ -130,7 +152,7 @@ def start(
     return Made(action_id, signature)
 
 
-def _room(player: Player, turn: Turn) -> None:
+def _refuse_when_full(player: Player, turn: Turn) -> None:
     if len(player.held) < limits.ACTIONS_HELD_MAX:
         return
     soonest = min(held.expires_at for held in player.held.values())
@@ -234,6 +256,49 @@ class Completion:
         return {**gain.reply(player, turn, scores), **warning, "links": _links(self.id, gain.board, player.id)}
 
 
+class CompleteAction(Command[Player]):
+    """Finish an action with its token: its points count, once."""
+
+    public = True
+
+    action_id: Key
+    action_token: Key
+
+    def consults(self, player: Player, turn: Turn) -> Consult | None:
+        return self._redeem(player, turn).consult(player, turn)
+
+    def decide(self, player: Player, turn: Turn) -> Effects:
+        return (yield from self._redeem(player, turn).score(player, turn))
+
+    def _redeem(self, player: Player, turn: Turn) -> Completion:
+        token = self.action_token
+        return redeem(player, token if token.partition(".")[0] == self.action_id else ".", "actions", turn)
+
+
+def redeem(player: Player, token: str, family: str, turn: Turn) -> Completion:
+    """The open action of a token; refused in the order of SC-10: rate limit, unknown or expired, signature, used."""
+    action_id, _, signature = token.partition(".")
+    held = player.held.get(action_id)
+    used = player.used.get(action_id)
+    name, per_minute = _completions(held, family, turn)
+    pace.guard(player, name, per_minute, turn.at)
+    known = used or held
+    if known is None or (held is not None and (held.expires_at <= turn.at or held.family != family)):
+        raise Rejected("TOKEN_INVALID", "This token is unknown or has expired.")
+    if not proves(signature, known.proof):
+        raise Rejected("SIGNATURE_INVALID", "The token's signature is wrong.")
+    if held is None:
+        raise Rejected("TOKEN_USED", "This token was used before.")
+    return Completion(action_id, held, Way.find(turn, family, held.type))
+
+
+def _completions(held: Held | None, family: str, turn: Turn) -> tuple[str, PerMinute]:
+    """The limit of completions; for unknown tokens that of the family."""
+    if held is not None and held.type in turn.content.actions:
+        return Way.find(turn, family, held.type).completions
+    return f"{family}.complete", getattr(turn.content.limits, family).completions_per_minute
+
+
 def _links(action_id: str, board: str, user_id: str) -> dict[str, str]:
     return {
         "self": f"/api/v1/actions/{action_id}",
@@ -276,71 +341,6 @@ class ActionCompleted(Event[Player]):
 
     def push(self) -> Mapping[str, Any]:
         return {"score": self.scores}
-
-
-def redeem(player: Player, token: str, family: str, turn: Turn) -> Completion:
-    """The open action of a token; refused in the order of SC-10: rate limit, unknown or expired, signature, used."""
-    action_id, _, signature = token.partition(".")
-    held = player.held.get(action_id)
-    used = player.used.get(action_id)
-    name, per_minute = _completions(held, family, turn)
-    pace.guard(player, name, per_minute, turn.at)
-    known = used or held
-    if known is None or (held is not None and (held.expires_at <= turn.at or held.family != family)):
-        raise Rejected("TOKEN_INVALID", "This token is unknown or has expired.")
-    if not proves(signature, known.proof):
-        raise Rejected("SIGNATURE_INVALID", "The token's signature is wrong.")
-    if held is None:
-        raise Rejected("TOKEN_USED", "This token was used before.")
-    return Completion(action_id, held, Way.find(turn, family, held.type))
-
-
-def _completions(held: Held | None, family: str, turn: Turn) -> tuple[str, PerMinute]:
-    """The limit of completions; for unknown tokens that of the family."""
-    if held is not None and held.type in turn.content.actions:
-        return Way.find(turn, family, held.type).completions
-    return f"{family}.complete", getattr(turn.content.limits, family).completions_per_minute
-
-
-class StartAction(Command[Player]):
-    """Begin an action; the reply has the token that completes it."""
-
-    public = True
-
-    type: Key
-    attributes: Attributes | None = None
-
-    def consults(self, player: Player, turn: Turn) -> Consult | None:
-        return standing(player, Way.find(turn, "actions", self.type), turn)
-
-    def decide(self, player: Player, turn: Turn) -> Effects:
-        way = Way.find(turn, "actions", self.type)
-        made = yield from start(player, way, turn, self.attributes)
-        return {
-            "id": made.id,
-            "actionToken": made.token,
-            "expectedScore": score_on(player, way.type.board, turn) + way.type.points,
-            "expiresAt": rfc3339(turn.at + way.family.lives_s * 1_000),
-        }
-
-
-class CompleteAction(Command[Player]):
-    """Finish an action with its token: its points count, once."""
-
-    public = True
-
-    action_id: Key
-    action_token: Key
-
-    def consults(self, player: Player, turn: Turn) -> Consult | None:
-        return self._redeem(player, turn).consult(player, turn)
-
-    def decide(self, player: Player, turn: Turn) -> Effects:
-        return (yield from self._redeem(player, turn).score(player, turn))
-
-    def _redeem(self, player: Player, turn: Turn) -> Completion:
-        token = self.action_token
-        return redeem(player, token if token.partition(".")[0] == self.action_id else ".", "actions", turn)
 
 
 class Action(Query[Player]):

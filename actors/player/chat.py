@@ -15,15 +15,6 @@ from schemas import limits
 from schemas.shape import Key
 
 
-class Introduction(Query[Player]):
-    """Who this is, and whether there is such a player at all."""
-
-    creates = True
-
-    def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
-        return {"userId": player.id, "username": player.name}
-
-
 @reaction(GuildEntered, FoundingPaid, GuildLeft)
 def talks_with_its_guild(player: Player, events: list[Event[Any]], turn: Turn) -> Iterator[Effect]:
     """Whoever belongs to a guild is in its channel, as long as it does."""
@@ -112,10 +103,12 @@ class BlockPlayer(Command[Player]):
         number = player.wishes + 1
         yield PlayerBlocked(user=other, wishes=number, at=turn.at)
         yield _shut(turn, other, number, closed=True)
-        if tie is not None and tie.mine:
+        if tie is None:
+            return {}
+        if tie.mine:
             yield from wish(player, turn, other, wants=False, theirs=0, number=number + 1)
-        elif tie is not None:
-            yield TieChanged(user=other, name=tie.name, mine=0, theirs=0, wishes=number, at=turn.at)
+            return {}
+        yield TieChanged(user=other, name=tie.name, mine=0, theirs=0, wishes=number, at=turn.at)
         return {}
 
 
@@ -161,3 +154,12 @@ class PlayerUnblocked(Event[Player]):
 
     def push(self) -> Mapping[str, Any]:
         return {"blocked": {self.user: False}}
+
+
+class Introduction(Query[Player]):
+    """Who this is, and whether there is such a player at all."""
+
+    creates = True
+
+    def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
+        return {"userId": player.id, "username": player.name}

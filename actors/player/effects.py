@@ -137,12 +137,13 @@ class Condition:
             return
         packed = {name: [gauge.value, gauge.at] for name, gauge in gauges.items()}
         yield ConditionChanged(gauges=packed, effects=dict(self.effects), at=self.at)
-        if self.effects != self._player.effects:
-            if self.effects:
-                until = min(self.effects.values())
-                yield Remind(REMINDER, until, EndEffects(until=until))
-            else:
-                yield Forget(REMINDER)
+        if self.effects == self._player.effects:
+            return
+        if not self.effects:
+            yield Forget(REMINDER)
+            return
+        until = min(self.effects.values())
+        yield Remind(REMINDER, until, EndEffects(until=until))
 
 
 class ConditionChanged(Event[Player]):

@@ -139,8 +139,7 @@ class HearWish(Command[Player]):
             yield from self._again(player, tie, turn)
         if not tie.theirs:
             template = "friend_accepted" if tie.mine else "friend_request"
-            data: dict[str, str | int | bool] = {"from": self.user, "name": self.name}
-            yield from notice(player, turn, template, data, sender=self.user)
+            yield from notice(player, turn, template, {"from": self.user, "name": self.name}, sender=self.user)
         return {}
 
     def _in_vain(self, player: Player, turn: Turn) -> Effects:
@@ -155,7 +154,8 @@ class HearWish(Command[Player]):
         if tie.mine:
             # The friendship is over on this side too; or the request was answered with a no.
             yield from wish(player, turn, self.user, wants=False, theirs=0)
-        elif tie.theirs:
+            return None
+        if tie.theirs:
             yield TieChanged(user=self.user, name=tie.name, mine=0, theirs=0, wishes=player.wishes, at=turn.at)
         return None
 

@@ -12,24 +12,11 @@ from actors.player.actions import ActionCompleted
 from actors.player.inbox import Notify
 from actors.player.notices import hears
 from actors.player.score import ScoreAwarded
-from actors.player.state import Membership, Player, reaction
+from actors.player.state import Player, reaction
 from actors.player.state.guild import Invited
 from schemas import limits
 from schemas.address import player as player_address
 from schemas.shape import Integer, Key, Line
-
-
-class GuildStanding(Query[Player]):
-    """What a guild must know of somebody who founds it, joins it or pays: name, guild and money. A player that does
-    not exist has no name."""
-
-    creates = True
-
-    currencies: Annotated[list[Key], Field(max_length=limits.CURRENCIES_MAX)] = []
-
-    def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
-        balances = {currency: player.wallet.get(currency, 0) for currency in self.currencies}
-        return {"name": player.name, "guild": player.guild.guild if player.guild else "", "balances": balances}
 
 
 class ExitGuild(Command[Player]):
@@ -46,8 +33,8 @@ class ExitGuild(Command[Player]):
             return {"guild": player.guild.guild if player.guild else None}
         yield GuildLeft(guild=self.guild, name=self.name, ticket=self.ticket, because=self.because, at=turn.at)
         if self.because != "left":
-            data: dict[str, str | int | bool] = {"guild": self.guild, "name": self.name}
-            yield Tell(player_address(player.id), Notify(template=f"guild_{self.because}", data=data))
+            told = Notify(template=f"guild_{self.because}", data={"guild": self.guild, "name": self.name})
+            yield Tell(player_address(player.id), told)
         return {"guild": None}
 
 
@@ -92,8 +79,8 @@ class ReceiveInvitation(Command[Player]):
             inviter=self.inviter,
             at=turn.at,
         )
-        data: dict[str, str | int | bool] = {"guild": self.guild, "name": self.name, "by": self.by}
-        yield Tell(player_address(player.id), Notify(template="guild_invitation", data=data))
+        told = Notify(template="guild_invitation", data={"guild": self.guild, "name": self.name, "by": self.by})
+        yield Tell(player_address(player.id), told)
         return {"received": True}
 
 
@@ -146,24 +133,10 @@ class GuildInvitationWithdrawn(Event[Player]):
         return {"guildInvitations": {self.guild: None}}
 
 
-class OwnGuild(Query[Player]):
-    """The player's guild, and the invitations of others that are good still."""
-
-    public = True
-
-    def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
-        open_ = [pair for pair in player.guild_invitations.items() if pair[1].expires_at > turn.at]
-        return {
-            "guild": player.guild.shown() if player.guild else None,
-            "invitations": [invited.shown(guild) for guild, invited in open_],
-        }
-
-
 @reaction(ActionCompleted, ScoreAwarded)
 def brings_deeds_home(player: Player, events: list[Event[Any]], turn: Turn) -> Iterator[Effect]:
     """A member's points are experience of its guild, told whenever so many have come together."""
-    membership: Membership | None = player.guild
-    deeds = turn.content.guilds.deeds
+    membership, deeds = player.guild, turn.content.guilds.deeds
     if membership is None or deeds is None:
         return
     times = 0
@@ -177,3 +150,29 @@ def brings_deeds_home(player: Player, events: list[Event[Any]], turn: Turn) -> I
             guild_address(membership.guild),
             Contribute(player=player.id, ticket=membership.ticket, experience=amount),
         )
+
+
+class GuildStanding(Query[Player]):
+    """What a guild must know of somebody who founds it, joins it or pays: name, guild and money. A player that does
+    not exist has no name."""
+
+    creates = True
+
+    currencies: Annotated[list[Key], Field(max_length=limits.CURRENCIES_MAX)] = []
+
+    def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
+        balances = {currency: player.wallet.get(currency, 0) for currency in self.currencies}
+        return {"name": player.name, "guild": player.guild.guild if player.guild else "", "balances": balances}
+
+
+class OwnGuild(Query[Player]):
+    """The player's guild, and the invitations of others that are good still."""
+
+    public = True
+
+    def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
+        open_ = [pair for pair in player.guild_invitations.items() if pair[1].expires_at > turn.at]
+        return {
+            "guild": player.guild.shown() if player.guild else None,
+            "invitations": [invited.shown(guild) for guild, invited in open_],
+        }

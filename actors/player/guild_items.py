@@ -23,22 +23,6 @@ def _handed_in(player: Player, turn: Turn, items: dict[str, int], ids: list[str]
     return gone
 
 
-class HandInStanding(Query[Player]):
-    """Whether the player could hand these items in now: the code of what is in the way, or nothing."""
-
-    creates = True
-
-    items: Items = {}
-    ids: Ids = []
-
-    def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
-        try:
-            _handed_in(player, turn, self.items, self.ids, "")
-        except Rejected as refusal:
-            return {"because": refusal.code, "message": refusal.message}
-        return {"because": "", "message": ""}
-
-
 class HandIn(Command[Player]):
     """Items go from the bag into the storage of a guild, all of them or none."""
 
@@ -84,3 +68,19 @@ class HandInDeclined(Event[Player]):
 
     def apply(self, player: Player) -> None:
         """The bag is as before."""
+
+
+class HandInStanding(Query[Player]):
+    """Whether the player could hand these items in now: the code of what is in the way, or nothing."""
+
+    creates = True
+
+    items: Items = {}
+    ids: Ids = []
+
+    def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
+        try:
+            _handed_in(player, turn, self.items, self.ids, "")
+        except Rejected as refusal:
+            return {"because": refusal.code, "message": refusal.message}
+        return {"because": "", "message": ""}

@@ -40,7 +40,7 @@ def notice(
     about: str = "",
     lives_days: int | None = None,
 ) -> Effects:
-    """A message into the inbox, unless the player does not want it; returns its id, or None."""
+    """A message into the inbox, unless the player does not want it; the reply names it, or None."""
     found = turn.content.notifications.templates.get(template)
     chosen = notice_settings(player)
     if not hears(player, sender) or (found is not None and found.kind in chosen.off):
@@ -52,8 +52,9 @@ def notice(
     if found is not None and found.away and (chosen.mail or chosen.push):
         title, body = turn.content.notifications.rendered(template, chosen.language, data)
         row = {"user_id": player.id, "title": title, "body": body, "at": turn.at}
-        for way in [way for way, wanted in (("mail", chosen.mail), ("push", chosen.push)) if wanted]:
-            yield Record("notice", {**row, "id": f"{message_id}.{way}", "way": way})
+        for way, wanted in (("mail", chosen.mail), ("push", chosen.push)):
+            if wanted:
+                yield Record("notice", {**row, "id": f"{message_id}.{way}", "way": way})
     return {"id": message_id}
 
 

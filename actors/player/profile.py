@@ -19,12 +19,14 @@ class Create(Command[Player]):
     name: Line
 
     def decide(self, player: Player, turn: Turn) -> Effects:
+        told = {"userId": turn.key, "username": self.name}
         if not player.exists():
             start = {name: currency.start for name, currency in turn.content.currencies.items() if currency.start}
             yield Created(id=turn.key, name=self.name, at=turn.at, wallet=start)
-        elif player.name != self.name:
+            return told
+        if player.name != self.name:
             yield Renamed(name=self.name)
-        return {"userId": turn.key, "username": self.name}
+        return told
 
 
 class Created(Event[Player]):

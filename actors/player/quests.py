@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from actors.content import Quest
-from actors.core import Address, Command, Effect, Effects, Event, Forget, Query, Rejected, Remind, Tell, Turn
+from actors.core import Command, Effect, Effects, Event, Forget, Query, Rejected, Remind, Tell, Turn
 from actors.player.inbox import Notify
 from actors.player.rewards import GrantRewards
 from actors.player.state import Errand, Fulfilled, Player
 from actors.times import rfc3339
 from schemas import limits
+from schemas.address import player as player_address
 from schemas.shape import Count, Key
 
 
@@ -203,7 +204,7 @@ def consequences(player: Player, done: QuestCompleted, quest: Quest) -> Iterator
     """What follows a completion by commands of its own, after it is committed."""
     if player.quests[done.quest].ends_at:
         yield Forget(_reminder(done.quest))
-    myself = Address("player", player.id)
+    myself = player_address(player.id)
     if not quest.rewards.nothing:
         yield Tell(myself, GrantRewards(rewards=quest.rewards, reason=f"quest:{done.quest}:{done.times}"))
     yield Tell(myself, Notify(template="quest_completed", data={"quest": done.quest, "title": quest.title}))
@@ -251,8 +252,8 @@ class ExpireQuest(Command[Player]):
         yield QuestExpired(quest=self.quest)
         quest = turn.content.quests.get(self.quest)
         if quest is not None and quest.within_s is not None:
-            data: dict[str, str | int | bool] = {"quest": self.quest, "title": quest.title}
-            yield Tell(Address("player", player.id), Notify(template="quest_expired", data=data))
+            told = Notify(template="quest_expired", data={"quest": self.quest, "title": quest.title})
+            yield Tell(player_address(player.id), told)
         return {}
 
 

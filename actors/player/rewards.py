@@ -16,15 +16,13 @@ class GrantRewards(Command[Player]):
     reason: Text
 
     def decide(self, player: Player, turn: Turn) -> Effects:
-        given: dict[str, int] = {}
-        for currency, amount in sorted(self.rewards.currencies.items()):
-            changed = credited(player, turn, currency, amount, self.reason)
-            yield changed
-            given[currency] = amount
+        currencies = dict(sorted(self.rewards.currencies.items()))
+        for currency, amount in currencies.items():
+            yield credited(player, turn, currency, amount, self.reason)
         yield from gained(player, turn, self.rewards.experience, self.reason)
         if self.rewards.items:
             yield received(player, turn, self.reason, self.rewards.items)
-        return {"currencies": given, "experience": self.rewards.experience, "items": dict(self.rewards.items)}
+        return {"currencies": currencies, "experience": self.rewards.experience, "items": dict(self.rewards.items)}
 
 
 class AwardItems(Command[Player]):

@@ -30,6 +30,8 @@ from actors.times import milliseconds
 from schemas import limits
 from schemas.shape import Amount, Attributes, Key, Text
 
+_NOTHING = Tally()
+
 
 @dataclass(slots=True)
 class Gain:
@@ -98,9 +100,6 @@ class Gain:
     def reply(self, player: Player, turn: Turn, scores: Mapping[str, int]) -> dict[str, Any]:
         previous = score_on(player, self.board, turn)
         return {"score": {"previous": previous, "current": scores.get(self.board, previous)}}
-
-
-_NOTHING = Tally()
 
 
 def score_on(player: Player, board: str, turn: Turn) -> int:

@@ -10,13 +10,6 @@ from actors.trade.state import trade_address
 from schemas.shape import Key
 
 
-class TradeName(Query[Player]):
-    """What a trade shows of the player: that it is there, and how it is called."""
-
-    def answer(self, player: Player, turn: Turn) -> dict[str, str]:
-        return {"name": player.name}
-
-
 class PutUp(Command[Player]):
     """The goods leave the player for the trade: all of them or none."""
 
@@ -63,3 +56,10 @@ class PutUpDeclined(Event[Player]):
 
     def apply(self, player: Player) -> None:
         """It changes nothing."""
+
+
+class TradeName(Query[Player]):
+    """What a trade shows of the player: that it is there, and how it is called."""
+
+    def answer(self, player: Player, turn: Turn) -> dict[str, str]:
+        return {"name": player.name}
