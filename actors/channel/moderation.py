@@ -5,17 +5,17 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from actors.channel.desk import FileReport, desk
+from actors.channel.desk import MODERATORS, FileReport, desk
 from actors.channel.members import MemberLeft, insider
-from actors.channel.state import MODERATOR, Channel
+from actors.channel.state import Channel
 from actors.channel.talk import Deleted
 from actors.core import ANYONE, Command, Effects, Event, Rejected, Tell, Turn
 from actors.times import rfc3339
 from schemas import limits
 from schemas.shape import Amount, Key, Text
 
-MODERATORS = frozenset({MODERATOR})
 MINUTES_MAX = 365 * 24 * 60
+"""How long a player can be silenced at once."""
 
 
 class ReportMessage(Command[Channel]):
@@ -77,7 +77,7 @@ class RemoveMessage(Command[Channel]):
             raise Rejected("message_unknown", "There is no such message.")
         gone = channel.amended.get(self.message) == 0 if message is None else message.deleted
         if not gone:
-            only_for = message.by if message is not None and message.unheard else ""
+            only_for = "" if message is None else message.only_for
             yield Deleted(number=self.message, by=turn.caller.user, reason=self.reason, at=turn.at, only_for=only_for)
         return {"message": self.message}
 

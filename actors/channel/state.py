@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 DIRECT, GUILD = "direct", "guild"
 MODERATOR = "moderator"
 VIEW_MESSAGES = 50
+"""The newest messages that somebody who begins to listen is shown."""
 
 
 @dataclass(slots=True)
@@ -56,7 +57,13 @@ class Message:
         return {**shown, "editedAt": rfc3339(self.edited_at)} if self.edited_at else shown
 
     def visible_to(self, user: str) -> bool:
+        """Whether this user may know of it."""
         return not self.unheard or self.by == user
+
+    @property
+    def only_for(self) -> str:
+        """The one user who is told what becomes of it; empty when everybody is."""
+        return self.by if self.unheard else ""
 
 
 @dataclass(slots=True)

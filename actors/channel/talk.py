@@ -12,12 +12,14 @@ from actors.content.chat import Chat, Pace, folded
 from actors.core import ANYONE, Command, Consult, Effects, Event, Rejected, Remind, Tell, Turn
 from actors.periods import DAY_MS
 from actors.player.inbox import Notify
+from actors.player.notices import Details
 from actors.times import rfc3339
 from schemas import limits
 from schemas.address import player
 from schemas.shape import Amount, Key, Text
 
 EXCERPT_CHARS = 100
+"""How much of a message a notice shows."""
 QUIET_MS = 3_600_000
 """Whoever said nothing for so long is not remembered as a voice."""
 
@@ -110,7 +112,7 @@ def _pace(voice: Voice | None, digest: str, pace: Pace, at: int) -> int:
 
 def _told(channel: Channel, place: Place, said: "Said", turn: Turn) -> Effects:
     """Who is meant is told: the other one of a direct channel, once until it reads, and whoever is mentioned."""
-    data: dict[str, str | int | bool] = {
+    data: Details = {
         "channel": turn.key,
         "from": said.by,
         "name": said.name,
@@ -119,10 +121,15 @@ def _told(channel: Channel, place: Place, said: "Said", turn: Turn) -> Effects:
     if not place.other:
         for user in said.mentions:
             yield Tell(player(user), Notify(template="mention", data=data, sender=said.by))
-    elif place.other not in channel.alerted:
+        return None
+    if place.other not in channel.alerted:
         yield Alerted(user=place.other, number=said.number)
         yield Tell(player(place.other), Notify(template="direct_message", data=data, sender=said.by, about=turn.key))
     return None
+
+
+def _pushed(change: Mapping[str, Any], only_for: str) -> Mapping[str, Any]:
+    return {**change, "onlyFor": only_for} if only_for else change
 
 
 class Said(Event[Channel]):
@@ -149,8 +156,8 @@ class Said(Event[Channel]):
             _let_go(channel, channel.messages.pop(0))
 
     def push(self) -> Mapping[str, Any]:
-        shown = {"said": self.message().shown()}
-        return {**shown, "onlyFor": self.by} if self.unheard else shown
+        message = self.message()
+        return _pushed({"said": message.shown()}, message.only_for)
 
 
 def _remember(channel: Channel, said: Said) -> None:
@@ -224,16 +231,8 @@ class Edit(Command[Channel]):
         text = turn.content.chat.words.masked(self.text)
         if text != message.text:
             edit = turn.version + 1
-            yield Edited(number=self.message, edit=edit, text=text, at=turn.at, only_for=_only_author(message))
+            yield Edited(number=self.message, edit=edit, text=text, at=turn.at, only_for=message.only_for)
         return {"message": self.message, "text": text}
-
-
-def _only_author(message: Message) -> str:
-    return message.by if message.unheard else ""
-
-
-def _changed(change: Mapping[str, Any], only_for: str) -> Mapping[str, Any]:
-    return {**change, "onlyFor": only_for} if only_for else change
 
 
 class Edited(Event[Channel]):
@@ -252,7 +251,7 @@ class Edited(Event[Channel]):
 
     def push(self) -> Mapping[str, Any]:
         edited = {"message": self.number, "text": self.text, "editedAt": rfc3339(self.at)}
-        return _changed({"edited": edited}, self.only_for)
+        return _pushed({"edited": edited}, self.only_for)
 
 
 class Delete(Command[Channel]):
@@ -269,7 +268,7 @@ class Delete(Command[Channel]):
         if found is not None and found.deleted and found.by == turn.caller.user:
             return {"message": self.message}
         message = _own(channel, self.message, turn)
-        yield Deleted(number=self.message, by=turn.caller.user, reason="", at=turn.at, only_for=_only_author(message))
+        yield Deleted(number=self.message, by=turn.caller.user, reason="", at=turn.at, only_for=message.only_for)
         return {"message": self.message}
 
 
@@ -286,12 +285,13 @@ class Deleted(Event[Channel]):
         message = channel.find(self.number)
         if message is not None:
             message.deleted, message.text, message.mentions = True, "", []
-        elif self.number > channel.forgotten:
+            return
+        if self.number > channel.forgotten:
             channel.amended[self.number] = 0
             bound_amended(channel)
 
     def push(self) -> Mapping[str, Any]:
-        return _changed({"deleted": self.number}, self.only_for)
+        return _pushed({"deleted": self.number}, self.only_for)
 
 
 class ForgetOld(Command[Channel]):

@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from actors.core import ANYONE, Address, Command, Consult, Effects, Event, Query, Rejected, Remind, Tell, Turn
+from actors.core import ANYONE, Command, Consult, Effects, Event, Query, Rejected, Remind, Tell, Turn
 from actors.player.inbox import Notify
 from actors.player.trading import PutUp, TradeName
 from actors.times import rfc3339
 from actors.trade.delivery import Cancelled
 from actors.trade.goods import Goods
 from actors.trade.state import Trade
+from schemas.address import player as player_address
 from schemas.shape import Key
 
 LIVES_MS = 10 * 60 * 1_000
@@ -24,10 +25,10 @@ def _asked(trade: Trade, turn: Turn, partner: str) -> Consult:
         raise Rejected("trade_taken", "There is a trade of this key already.")
     if partner == turn.caller.user:
         raise Rejected("trade_with_oneself", "Nobody trades with itself.")
-    return Consult(Address("player", partner), TradeName())
+    return Consult(player_address(partner), TradeName())
 
 
-def _found(turn: Turn) -> None:
+def _refuse_strangers(turn: Turn) -> None:
     if turn.answer is None:
         raise Rejected("player_unknown", "There is no such player.")
 
@@ -45,12 +46,12 @@ class Open(Command[Trade]):
         return _asked(trade, turn, self.partner)
 
     def decide(self, trade: Trade, turn: Turn) -> Effects:
-        _found(turn)
+        _refuse_strangers(turn)
         ends, caller = turn.at + LIVES_MS, turn.caller.user
         yield Opened(key=turn.key, sides=[caller, self.partner], gift=False, expires_at=ends)
         yield Remind("expire", ends, Expire())
         told = Notify(template="trade_opened", data={"trade": turn.key, "by": caller}, sender=caller)
-        yield Tell(Address("player", self.partner), told)
+        yield Tell(player_address(self.partner), told)
         return {"trade": turn.key, "expiresAt": rfc3339(ends)}
 
 
@@ -70,12 +71,12 @@ class Give(Command[Trade]):
         return _asked(trade, turn, self.to)
 
     def decide(self, trade: Trade, turn: Turn) -> Effects:
-        _found(turn)
+        _refuse_strangers(turn)
         giver = turn.caller.user
         yield Opened(key=turn.key, sides=[giver, self.to], gift=True, expires_at=turn.at)
         yield Offered(user=giver, goods=self.goods, revision=1)
         yield Settling(awaited=[giver])
-        yield Tell(Address("player", giver), PutUp(trade=turn.key, goods=self.goods), into="settled")
+        yield Tell(player_address(giver), PutUp(trade=turn.key, goods=self.goods), into="settled")
         return {"gift": turn.key}
 
 
@@ -140,18 +141,18 @@ class Confirm(Command[Trade]):
         user = trade.bargainer(turn)
         if self.revision != trade.revision:
             raise Rejected("offer_changed", f"The offers are at revision {trade.revision} by now.")
+        if user in trade.confirmed:
+            return {"confirmed": list(trade.confirmed)}
         giving = [side for side in trade.sides if side in trade.offers and not trade.offers[side].nothing]
         if not giving:
             raise Rejected("offer_empty", "Nobody offers anything.")
-        if user in trade.confirmed:
-            return {"confirmed": list(trade.confirmed)}
         both = bool(trade.confirmed)
         yield Confirmed(user=user)
         if both:
             yield Settling(awaited=giving)
             for side in giving:
                 put_up = PutUp(trade=trade.key, goods=trade.offers[side])
-                yield Tell(Address("player", side), put_up, into="own" if side == user else "other")
+                yield Tell(player_address(side), put_up, into="own" if side == user else "other")
         return {"confirmed": [*trade.confirmed, user]}
 
 

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from actors.core import Address, Command, Effects, Event, Rejected, Tell, Turn
+from actors.core import Command, Effects, Event, Rejected, Tell, Turn
 from actors.player.handover import HandOver
 from actors.player.inbox import Notify
 from actors.trade.goods import Held
 from actors.trade.state import Trade
+from schemas.address import player as player_address
 from schemas.shape import Key
 
 
@@ -32,17 +33,16 @@ class Deliver(Command[Trade]):
         if why:
             yield Cancelled(why=why)
             for user, goods in held.items():
-                yield Tell(
-                    Address("player", user), HandOver(trade=trade.key, held=goods, by=user, reason="trade_returned")
-                )
+                back = HandOver(trade=trade.key, held=goods, by=user, reason="trade_returned")
+                yield Tell(player_address(user), back)
             return {"standing": "cancelled", "why": why}
         yield Completed()
         reason = "gift" if trade.gift else "trade"
         for user, goods in held.items():
-            to = Address("player", trade.other(user))
+            to = player_address(trade.other(user))
             yield Tell(to, HandOver(trade=trade.key, held=goods, by=user, reason=reason))
         for user in trade.sides:
-            yield Tell(Address("player", user), Notify(template=f"{reason}_completed", data={"trade": trade.key}))
+            yield Tell(player_address(user), Notify(template=f"{reason}_completed", data={"trade": trade.key}))
         return {"standing": "completed", "why": ""}
 
 
