@@ -57,7 +57,7 @@ class Fault:
 
 
 async def _standby(around: Surroundings) -> list[Victim]:
-    """The shared hosts once there are two, so that there is somebody to take over; else whoever there is."""
+    """The hosts at work, once there are two shared ones, so that there is somebody to take over."""
     until = time.monotonic() + STANDBY_WITHIN_S
     while True:
         try:
@@ -65,8 +65,13 @@ async def _standby(around: Surroundings) -> list[Victim]:
         except (Refusal, Refused):
             hosts = []
         if sum(host.role == "host" for host in hosts) >= 2 or time.monotonic() > until:
-            return hosts
+            return at_work(hosts)
         await asyncio.sleep(0.05)
+
+
+def at_work(victims: list[Victim]) -> list[Victim]:
+    """Those whose death anybody would notice; all, when none of them is at work."""
+    return [victim for victim in victims if victim.at_work] or victims
 
 
 def _kill(around: Surroundings, kind: str, victim: Victim | None, how: signal.Signals = signal.SIGKILL) -> None:
@@ -106,7 +111,7 @@ async def _kill_gateway(around: Surroundings) -> None:
     while len(gateways := around.target.gateways()) < 2 and time.monotonic() < until:
         # One after the other: the one that died must have come back before the next.
         await asyncio.sleep(0.1)
-    _kill(around, "gateway", around.dice.choice(gateways) if gateways else None)
+    _kill(around, "gateway", around.dice.choice(at_work(gateways)) if gateways else None)
 
 
 async def _kill_director(around: Surroundings) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -26,12 +27,13 @@ WHERE NOT host.retired AND host.lease > now() GROUP BY host.run ORDER BY host.ru
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """One process that may be struck. `slots` are those of a host."""
+    """One process that may be struck. `slots` are a host's; one that stands by has none, and is not `at_work`."""
 
     role: str
     name: str
     pid: int
     slots: frozenset[str] = frozenset()
+    at_work: bool = True
 
 
 class Target:
@@ -55,29 +57,40 @@ class Target:
         return Victim(name, name, process.pid) if same else None
 
     def gateways(self) -> list[Victim]:
-        """The gateways that run on this machine."""
-        return [Victim("gateway", name, pid) for name, pid in self._listening("gateway")]
+        """The gateways that run on this machine; those that stand by do not listen where clients come."""
+        port = urlsplit(self.running.url).port
+        open_to_clients = {one.pid for one in _listeners() if one.laddr.port == port}
+        return [
+            Victim("gateway", name, pid, at_work=pid in open_to_clients) for name, pid in self._listening("gateway")
+        ]
 
     async def hosts(self, database: Database) -> list[Victim]:
         """The hosts that run on this machine and hold a lease, with the slots that they own."""
         ours = {pid for _, pid in self._listening("host")}
         return [
-            Victim("host" if row["pool"] == "shared" else "dedicated", row["name"], row["pid"], frozenset(row["slots"]))
+            Victim(
+                _role(row["pool"]), row["name"], row["pid"], frozenset(row["slots"] or ()), at_work=bool(row["slots"])
+            )
             for row in await database.fetch(_HOSTS)
-            if row["pid"] in ours and row["slots"]
+            if row["pid"] in ours
         ]
 
     def _listening(self, role: str) -> Iterator[tuple[str, int]]:
         """Name and pid of each process that listens where a process of this Greenroom says that its metrics are."""
-        listening = {
-            one.laddr.port: one.pid
-            for one in psutil.net_connections("tcp")
-            if one.status == psutil.CONN_LISTEN and one.pid is not None
-        }
+        listening = {one.laddr.port: one.pid for one in _listeners()}
         for path in sorted(folder_of(self.data).glob("*.json")):
             for port, name in _endpoints(path, role):
                 if port in listening:
                     yield name, listening[port]
+
+
+def _role(pool: str) -> str:
+    return "host" if pool == "shared" else "dedicated"
+
+
+def _listeners() -> list[Any]:
+    tcp = psutil.net_connections("tcp")
+    return [one for one in tcp if one.status == psutil.CONN_LISTEN and one.pid is not None]
 
 
 def _endpoints(path: Path, role: str) -> Iterator[tuple[int, str]]:

@@ -19,7 +19,7 @@ import pytest_asyncio
 from scripts.goalscorers import expected_boards, read_goals
 from tests.acceptance.clients import Door
 from tests.acceptance.goals import SAMPLE, import_arguments, imported, user_ids, whole_board
-from tests.acceptance.server import GREENROOM, Server, until_sql
+from tests.acceptance.server import GREENROOM, WIDE, Server, until_sql
 
 ROWS = 1_000
 HEALED_WITHIN_S = 60.0
@@ -45,7 +45,7 @@ FROM journal WHERE kind = 'leaderboard' AND key LIKE 'main/%' AND turn ->> 'comm
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    server = Server()
+    server = Server(environment=WIDE)
     server.start()
     yield server
     server.stop()
