@@ -39,6 +39,7 @@ class Floods:
 
 
 def _is_here(address: str) -> bool:
+    """Whether the address is this machine's, or none at all."""
     try:
         return ip_address(address).is_loopback
     except ValueError:

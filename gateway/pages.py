@@ -56,7 +56,7 @@ class Pages:
         """By their names in the folder, with slashes."""
 
     def routes(self) -> list[web.RouteDef]:
-        """None when there is nothing to show."""
+        """Where the pages are; nowhere when there is nothing to show."""
         if INDEX not in self.files:
             return []
         return [web.get(self._at, self._enter), web.get(f"{self._at}/{{path:.*}}", self._show)]

@@ -88,8 +88,6 @@ def circles(graph: dict[str, list[str]]) -> Iterator[list[str]]:
     """A circle for each way back that a walk through the graph finds, its first name again at the end."""
     done: set[str] = set()
     for start in graph:
-        path: list[str] = []
-        on_path: set[str] = set()
         walk = [(start, iter(graph.get(start, ())))] if start not in done else []
         path, on_path = [start], {start}
         while walk:

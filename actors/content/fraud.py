@@ -8,6 +8,17 @@ from actors.content.part import Faults, Part
 from schemas import limits
 from schemas.shape import Amount, Key
 
+RULES_MAX = 100
+DETECTORS_MAX = 64
+
+Window = Annotated[int, Field(ge=1, le=3_600)]
+"""The seconds within which something is counted."""
+Samples = Annotated[int, Field(ge=3, lt=limits.COMPLETIONS_REMEMBERED_MAX)]
+"""How many of the newest completions are compared."""
+Tolerance = Annotated[int, Field(ge=0, le=60_000)]
+Shortest = Annotated[int, Field(ge=0, le=3_600_000)]
+"""Shorter ones are left to other rules."""
+
 
 class Burst(Part):
     """More than `more_than` completions within `within_s`."""
@@ -15,7 +26,7 @@ class Burst(Part):
     kind: Literal["burst"]
     points: Amount
     more_than: Annotated[int, Field(ge=1, lt=limits.COMPLETIONS_REMEMBERED_MAX)]
-    within_s: Annotated[int, Field(ge=1, le=3_600)]
+    within_s: Window
 
 
 class TooFast(Part):
@@ -30,10 +41,9 @@ class Periodic(Part):
 
     kind: Literal["periodic"]
     points: Amount
-    samples: Annotated[int, Field(ge=3, lt=limits.COMPLETIONS_REMEMBERED_MAX)]
-    tolerance_ms: Annotated[int, Field(ge=0, le=60_000)]
-    at_least_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 0
-    """Shorter pauses are left to other rules."""
+    samples: Samples
+    tolerance_ms: Tolerance
+    at_least_ms: Shortest = 0
 
 
 class Identical(Part):
@@ -41,9 +51,9 @@ class Identical(Part):
 
     kind: Literal["identical"]
     points: Amount
-    samples: Annotated[int, Field(ge=3, lt=limits.COMPLETIONS_REMEMBERED_MAX)]
-    tolerance_ms: Annotated[int, Field(ge=0, le=60_000)]
-    at_least_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 0
+    samples: Samples
+    tolerance_ms: Tolerance
+    at_least_ms: Shortest = 0
 
 
 class ScoreRate(Part):
@@ -52,7 +62,7 @@ class ScoreRate(Part):
     kind: Literal["score_rate"]
     points: Amount
     more_than: Amount
-    within_s: Annotated[int, Field(ge=1, le=3_600)]
+    within_s: Window
 
 
 class Shared(Part):
@@ -70,7 +80,7 @@ FraudRule = Annotated[Burst | TooFast | Periodic | Identical | ScoreRate | Share
 class Fraud(Part):
     """When play is suspicious, and what follows. Suspicion decays by half each `half_life_s`."""
 
-    detectors: Annotated[int, Field(ge=1, le=64)] = 1
+    detectors: Annotated[int, Field(ge=1, le=DETECTORS_MAX)] = 1
     half_life_s: Annotated[int, Field(ge=1, le=30 * 86_400)] = 3_600
     flag_above: Amount = 50
     suspend_above: Amount = 100
@@ -80,7 +90,7 @@ class Fraud(Part):
     flags_within_s: Annotated[int, Field(ge=1, le=365 * 86_400)] = 86_400
     fail_closed: bool = False
     """Refuse an action that its detector did not assess in time, instead of letting it pass under halved limits."""
-    rules: Annotated[dict[Key, FraudRule], Field(max_length=100)] = {}
+    rules: Annotated[dict[Key, FraudRule], Field(max_length=RULES_MAX)] = {}
 
 
 def faults_of_fraud(fraud: Fraud) -> Faults:

@@ -190,11 +190,14 @@ class Listening:
         self._readers: dict[str, Read] = {}
 
     def add(self, trigger: Trigger, rule: Rule) -> None:
-        for path, value in trigger.where.items():
+        """Take the rule in under the trigger's first condition, which the rule itself does not look at again."""
+        if trigger.where:
+            path, value = next(iter(trigger.where.items()))
             self._readers[path] = _reader(path)
             self._equal.setdefault(path, {}).setdefault(value, []).append(rule)
             return
-        for path, least in trigger.at_least.items():
+        if trigger.at_least:
+            path, least = next(iter(trigger.at_least.items()))
             self._readers[path] = _reader(path)
             insort(self._least.setdefault(path, []), (least, rule), key=_threshold)
             return

@@ -12,6 +12,7 @@ from schemas import limits
 from schemas.shape import Count, Key, Line
 
 ROWS_MAX = 50
+"""Guilds that one search finds."""
 LOOKED_AT_MAX = 500
 """Guilds that one search looks at; it answers with what it found and where to go on."""
 _WORDS = str.maketrans(dict.fromkeys("-_.'&", " "))
@@ -35,6 +36,7 @@ class Listing:
 
     @property
     def stands(self) -> bool:
+        """Whether its guild does; one that is being founded has not said yet how it is."""
         return self.revision > 0
 
     def words(self) -> Iterator[str]:
@@ -104,13 +106,12 @@ class Shelf:
         `after` is the guild at which the last search stopped.
         """
         begin = " ".join(name.casefold().translate(_WORDS).split())
+        last = self._listings.get(after or "")
         if not begin:
-            last = self._listings.get(after or "")
             spots = self._by_level.irange((-last.level, after), inclusive=(False, True)) if last else self._by_level
             for _, guild in spots:
                 yield guild, self._listings[guild]
             return
-        last = self._listings.get(after or "")
         start = (last.found_by(begin), after) if last and last.found_by(begin) else (begin, "")
         for words, guild in self._by_word.irange(start, inclusive=(False, True)):
             if not words.startswith(begin):
