@@ -23,11 +23,19 @@ from schemas.problems import Refusal
 _log = structlog.get_logger("commit")
 
 GROUPS_WAITING_MAX = 20
+"""Closed groups that wait for their commit before no more is taken in."""
 WAIT_S_MAX = 1.0
 """How long what is taken in now may wait for its commit, by the pace of the latest ones: clients give up after a few
 seconds, and what is committed for nobody leaves no room for those who still wait."""
 ATTEMPTS_MAX = 3
+"""How often a group is sent again without the actors of a conflict; then each actor is committed by itself."""
 APART_MAX = 10_000
+"""Actors that are kept apart; the first ones are forgotten for others."""
+COMMITS_WEIGHED = 4
+"""How many of the latest commits their pace is taken from, about."""
+
+Statement = tuple[str, list[Any]]
+"""SQL and its arguments."""
 
 
 class GroupCommit:
@@ -139,11 +147,11 @@ class GroupCommit:
             # A bug, in what a rule shows of its state perhaps. Whatever was stored counts; the rest is taken anew.
             _log.exception("commit_failed", actors=[str(cell.address) for cell in group.cells][:5])
             self._lose_everything(group)
-        self._commit_s += (time.monotonic() - began - self._commit_s) / 4
+        self._commit_s += (time.monotonic() - began - self._commit_s) / COMMITS_WEIGHED
         self._under_way = Group()
         if self._forgotten:
             forgotten, self._forgotten = set(self._forgotten), []
-            self._lose(Group(), forgotten, False)
+            self._lose(Group(), forgotten)
 
     async def _commit(self, group: Group) -> None:
         for attempt in range(ATTEMPTS_MAX + 1):
@@ -162,12 +170,12 @@ class GroupCommit:
                     if len(group.cells) > 1:
                         await self._part_by_part(group)
                     else:
-                        self._lose(group, group.cells, stale)
+                        self._lose(group, group.cells, stale=stale)
                     return
                 if not stale:
                     for cell in lost:
                         cell.checks_ops = True
-                group = self._lose(group, lost, stale)
+                group = self._lose(group, lost, stale=stale)
             except Refused as refused:
                 _log.error("commit_refused", reason=str(refused)[:500])
                 if len(group.turns) <= 1:
@@ -200,7 +208,7 @@ class GroupCommit:
             self.apart.update(dict.fromkeys(cell.address for cell in group.cells))
             while len(self.apart) > APART_MAX:
                 del self.apart[next(iter(self.apart))]
-            self._lose(group, group.cells, False)
+            self._lose(group, group.cells)
             return
         for part in parts:
             alone, _ = group.without(group.cells - part)
@@ -210,7 +218,7 @@ class GroupCommit:
             if all(cell.awake for cell in part):
                 await self._commit(alone)
             else:
-                self._lose(alone, part, False)
+                self._lose(alone, part)
 
     async def _turn_by_turn(self, group: Group) -> None:
         """One actor had several turns, one of which Postgres refuses: keep what was before, take the rest anew."""
@@ -227,7 +235,7 @@ class GroupCommit:
                     cell.last_group = alone
             await self._commit(alone)
             if not cell.awake:
-                self._lose(group, {cell}, False)
+                self._lose(group, {cell})
                 return
 
     def _refuse(self, group: Group) -> None:
@@ -238,7 +246,7 @@ class GroupCommit:
                 if delivery is not None:
                     delivery.reply(Reply(reply.status, 0, reply.pack()))
             turn.origin = turn.joined = None
-        self._lose(group, group.cells, False)
+        self._lose(group, group.cells)
 
     def _losers(self, group: Group, conflict: UniqueConflict) -> set[Cell]:
         if conflict.columns[:2] != ("kind", "key"):
@@ -250,16 +258,16 @@ class GroupCommit:
         """Take an actor whose state may be wrong out of every group that has not been sent yet."""
         lost = bound_to({cell}, [*self._sealed, self.gathering])
         if lost.isdisjoint(self._under_way.cells):
-            self._lose(Group(), lost, False)
+            self._lose(Group(), lost)
             return
         # Woken anew before this commit has ended, they might not know their own turns; until then they take no other.
         for bound in lost:
             bound.awake = False
         self._forgotten.extend(lost)
 
-    def _lose(self, group: Group, lost: set[Cell], stale: bool) -> Group:
+    def _lose(self, group: Group, lost: set[Cell], *, stale: bool = False) -> Group:
         """Take these actors out of this and every later group, with all that were told something by their turns or told
-        them something, and have their deliveries taken anew."""
+        them something, and have their deliveries taken anew. `stale` when another host wrote their history."""
         lost = bound_to(lost, [group, *self._sealed, self.gathering])
         rest, again = group.without(lost)
         for index, sealed in enumerate(self._sealed):
@@ -279,7 +287,7 @@ class GroupCommit:
     def _lose_everything(self, group: Group) -> None:
         lost = group.cells.union(self.gathering.cells, *(sealed.cells for sealed in self._sealed))
         lost |= {cell for cell, _ in group.finished} | {cell for cell, _ in group.late}
-        self._lose(group, lost, False)
+        self._lose(group, lost)
 
     async def _write(self, group: Group) -> None:
         try:
@@ -299,8 +307,9 @@ class GroupCommit:
             raise OutcomeUnknown("fault")
         self.metrics.commit_turns.observe(len(group.turns))
 
-    def _statements(self, group: Group) -> list[tuple[str, list[Any]]]:
-        statements: list[tuple[str, list[Any]]] = []
+    def _statements(self, group: Group) -> list[Statement]:
+        """All that the commit of the group writes, in an order in which groups cannot wait for each other."""
+        statements: list[Statement] = []
         self._pack_parcels(group)
         turns = group.turns
         finished = [parcel for _, parcel in group.finished]
@@ -331,7 +340,11 @@ class GroupCommit:
                     ],
                 )
             )
-        self._add_side_effects(statements, group)
+        statements += self._effects(group)
+        statements += _late_tells(group)
+        due = due_checkpoints(group)
+        if due:
+            statements.append(checkpoint_statement(due))
         return statements
 
     def _pack_parcels(self, group: Group) -> None:
@@ -362,7 +375,9 @@ class GroupCommit:
         for parcel in group.parcels:
             parcel.packed = journal.readable(to_json(parcel.tells))
 
-    def _add_side_effects(self, statements: list[tuple[str, list[Any]]], group: Group) -> None:
+    def _effects(self, group: Group) -> list[Statement]:
+        """Reminders that are forgotten or set, and rows of read models."""
+        statements: list[Statement] = []
         reminders: dict[tuple[Address, str], tuple[Played, Remind]] = {}
         forgotten: list[tuple[Address, str]] = []
         records: dict[str, list[Any]] = {}
@@ -394,24 +409,22 @@ class GroupCommit:
             statements.append((journal.REMIND, transposed(rows)))
         for table, listed in sorted(records.items()):
             statements.append((journal.RECORDS[table], [to_json(listed)]))
-        single, whole, buried = [], {}, []
-        for _, late in group.late:
-            tell_id, to, tell = late.tell[0], late.to, late.tell
-            if late.buried:
-                buried.append((tell_id, to.kind, to.key, to_json(tell), late.reason, late.attempts))
-            elif late.whole:
-                whole[late.parcel] = (late.parcel, late.attempts, late.delay_ms)
-            else:
-                single.append((tell_id, late.bucket, to.kind, to.key, late.attempts, late.delay_ms, to_json([tell])))
-        if single:
-            statements.append((journal.RETRY, transposed(sorted(single))))
-        if whole:
-            statements.append((journal.RETRY_PARCEL, transposed(sorted(whole.values()))))
-        if buried:
-            statements.append((journal.BURY, transposed(sorted(buried))))
-        due = due_checkpoints(group)
-        if due:
-            statements.append(checkpoint_statement(due))
+        return statements
+
+
+def _late_tells(group: Group) -> list[Statement]:
+    """Tells that were refused: to be tried again, by themselves or with their parcel, or buried."""
+    single, whole, buried = [], {}, []
+    for _, late in group.late:
+        tell_id, to, tell = late.tell[0], late.to, late.tell
+        if late.buried:
+            buried.append((tell_id, to.kind, to.key, to_json(tell), late.reason, late.attempts))
+        elif late.whole:
+            whole[late.parcel] = (late.parcel, late.attempts, late.delay_ms)
+        else:
+            single.append((tell_id, late.bucket, to.kind, to.key, late.attempts, late.delay_ms, to_json([tell])))
+    rows = ((journal.RETRY, single), (journal.RETRY_PARCEL, list(whole.values())), (journal.BURY, buried))
+    return [(statement, transposed(sorted(each))) for statement, each in rows if each]
 
 
 def _events_json(events: list[Event[Any]]) -> bytes:

@@ -67,6 +67,7 @@ class Near:
 
     @property
     def cells(self) -> set[Cell]:
+        """All whose turns these are."""
         return {*self.senders, self.played.cell}
 
 
@@ -91,10 +92,12 @@ class Group:
 
     @property
     def empty(self) -> bool:
+        """Whether there is nothing to write, and nobody waits for what is written."""
         return not (self.turns or self.waiting or self.views or self.finished or self.late)
 
     @property
     def full(self) -> bool:
+        """Whether it takes in no more."""
         return len(self.turns) >= limits.GROUP_ROWS_MAX or self.bytes >= limits.GROUP_BYTES_MAX
 
     def without(self, lost: set[Cell]) -> tuple["Group", list[Delivery]]:
@@ -123,6 +126,7 @@ class Group:
 
     @property
     def cells(self) -> set[Cell]:
+        """The actors that have turns in it, or whose state was seen."""
         return {turn.cell for turn in self.turns} | {cell for cell, _, _ in self.waiting}
 
     def parts(self) -> list[set[Cell]]:
