@@ -15,7 +15,7 @@ MOMENT_MAX = 253_402_300_799_999
 """The last millisecond that can be written as a time."""
 
 
-def desk() -> Address:
+def desk_address() -> Address:
     """Where reports go."""
     return Address("desk", "chat")
 

@@ -12,6 +12,8 @@ from actors.core import ANYONE, Past, Query, Turn
 from schemas import limits
 
 NEWEST = limits.INTEGER_MAX
+TURNS_MORE = 20
+"""Turns that are read beside two for each message wanted, for in many of them nothing was said."""
 
 
 class History(Query[Channel]):
@@ -31,7 +33,7 @@ class History(Query[Channel]):
             return None
         amended = sorted((number for number in channel.amended if number < self.before), reverse=True)
         edits = [edit for number in amended[: limits.HISTORY_TURNS_MAX] if (edit := channel.amended[number])]
-        return Past(self.before, min(2 * self.limit + 20, limits.HISTORY_TURNS_MAX), tuple(edits))
+        return Past(self.before, min(2 * self.limit + TURNS_MORE, limits.HISTORY_TURNS_MAX), tuple(edits))
 
     def answer(self, channel: Channel, turn: Turn) -> dict[str, Any]:
         insider(channel, turn)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from actors.channel.desk import MODERATORS, FileReport, desk
+from actors.channel.desk import MODERATORS, FileReport, desk_address
 from actors.channel.members import MemberLeft, insider
 from actors.channel.state import Channel
 from actors.channel.talk import Deleted
@@ -44,7 +44,7 @@ class ReportMessage(Command[Channel]):
             by=user,
             reason=self.reason,
         )
-        yield Tell(desk(), report)
+        yield Tell(desk_address(), report)
         return {"message": self.message}
 
 

@@ -52,7 +52,7 @@ class Send(Command[Channel]):
         _not_silenced(channel, user, turn)
         mentions = self._mentioned(channel, user, chat)
         digest = hashlib.blake2b(folded(self.text).encode(), digest_size=8).hexdigest()
-        repeats = _pace(channel.voices.get(user), digest, chat.pace, turn.at)
+        repeats = _repeats(channel.voices.get(user), digest, chat.pace, turn.at)
         shutter = channel.shutters.get(place.other)
         said = Said(
             number=turn.version + 1,
@@ -94,7 +94,7 @@ def _not_silenced(channel: Channel, user: str, turn: Turn) -> None:
         raise Rejected("silenced", f"A moderator has silenced you here until {rfc3339(until)}.", until=rfc3339(until))
 
 
-def _pace(voice: Voice | None, digest: str, pace: Pace, at: int) -> int:
+def _repeats(voice: Voice | None, digest: str, pace: Pace, at: int) -> int:
     """How often in a row the same was said, with this time; refused when it is too often, or too much at all."""
     if voice is None:
         return 1

@@ -41,8 +41,8 @@ def _status(guild: Guild, player: str) -> dict[str, Any] | None:
     return None
 
 
-def open_invitation(guild: Guild, player: str, turn: Turn) -> Invitation:
-    """The player's invitation; refused when there is none, or it is over."""
+def _invitation_of(guild: Guild, player: str, turn: Turn) -> Invitation:
+    """The player's invitation, if it is still open; refused as `invitation_unknown` or `invitation_expired`."""
     invitation = guild.invitations.get(player)
     if invitation is None:
         raise Rejected("invitation_unknown", "There is no such invitation.")
@@ -51,8 +51,8 @@ def open_invitation(guild: Guild, player: str, turn: Turn) -> Invitation:
     return invitation
 
 
-def open_request(guild: Guild, player: str, turn: Turn) -> Request:
-    """The player's request to join; refused when there is none, or it is over."""
+def _request_of(guild: Guild, player: str, turn: Turn) -> Request:
+    """The player's request to join, if it is still open; refused as `request_unknown`."""
     request = guild.requests.get(player)
     if request is None or request.expires_at <= turn.at:
         raise Rejected("request_unknown", "There is no such request.")
@@ -143,7 +143,7 @@ class CancelRequest(Command[Guild]):
 
     def decide(self, guild: Guild, turn: Turn) -> Effects:
         player = turn.caller.user
-        request = open_request(guild, player, turn)
+        request = _request_of(guild, player, turn)
         yield RequestEnded(player=player, request=request.id, how="cancelled")
         yield Forget(f"request:{player}")
         return {"status": "cancelled"}
@@ -166,7 +166,7 @@ class AcceptRequest(Command[Guild]):
         settled = _status(guild, self.player)
         if settled:
             return settled
-        open_request(guild, self.player, turn)
+        _request_of(guild, self.player, turn)
         return (yield from _enter(guild, turn, self.player, answered(turn)["name"], turn.caller.user))
 
 
@@ -180,7 +180,7 @@ class DeclineRequest(Command[Guild]):
 
     def decide(self, guild: Guild, turn: Turn) -> Effects:
         guild.allow("review", turn)
-        request = open_request(guild, self.player, turn)
+        request = _request_of(guild, self.player, turn)
         yield RequestEnded(player=self.player, request=request.id, how="declined")
         yield Forget(f"request:{self.player}")
         told = Notify(template="guild_request_declined", data={"guild": turn.key, "name": guild.name})
@@ -296,14 +296,14 @@ class AcceptInvitation(Command[Guild]):
     def consults(self, guild: Guild, turn: Turn) -> Consult | None:
         if _status(guild, turn.caller.user):
             return None
-        open_invitation(guild, turn.caller.user, turn)
+        _invitation_of(guild, turn.caller.user, turn)
         return asked(turn.caller.user)
 
     def decide(self, guild: Guild, turn: Turn) -> Effects:
         settled = _status(guild, turn.caller.user)
         if settled:
             return settled
-        invitation = open_invitation(guild, turn.caller.user, turn)
+        invitation = _invitation_of(guild, turn.caller.user, turn)
         return (yield from _enter(guild, turn, turn.caller.user, answered(turn)["name"], invitation.by))
 
 
@@ -331,7 +331,7 @@ class RevokeInvitation(Command[Guild]):
 
 
 def _end(guild: Guild, turn: Turn, player: str, how: str) -> Effects:
-    invitation = open_invitation(guild, player, turn)
+    invitation = _invitation_of(guild, player, turn)
     yield InvitationEnded(player=player, invitation=invitation.id, how=how)
     yield Forget(f"invitation:{player}")
     yield Tell(player_address(player), WithdrawInvitation(guild=turn.key, invitation=invitation.id))

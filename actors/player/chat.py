@@ -7,7 +7,7 @@ from actors.channel.direct import Shut
 from actors.channel.passes import Pass
 from actors.channel.state import direct_key, guild_channel_key
 from actors.core import Address, Command, Effect, Effects, Event, Query, Rejected, Tell, Turn
-from actors.player.friends import TieChanged, wish
+from actors.player.friends import TieChanged, another, wish
 from actors.player.guild import GuildLeft
 from actors.player.guild_entry import FoundingPaid, GuildEntered
 from actors.player.state import Player, reaction
@@ -33,12 +33,12 @@ class MutePlayer(Command[Player]):
     player: Key
 
     def decide(self, player: Player, turn: Turn) -> Effects:
-        if self.player == turn.key:
-            raise Rejected("that_is_you")
-        if self.player not in player.muted:
-            if len(player.muted) >= limits.MUTED_MAX:
-                raise Rejected("muted_too_many", f"At most {limits.MUTED_MAX} players can be muted.")
-            yield PlayerMuted(user=self.player, at=turn.at)
+        other = another(turn, self.player)
+        if other in player.muted:
+            return {}
+        if len(player.muted) >= limits.MUTED_MAX:
+            raise Rejected("muted_too_many", f"At most {limits.MUTED_MAX} players can be muted.")
+        yield PlayerMuted(user=other, at=turn.at)
         return {}
 
 
@@ -92,9 +92,7 @@ class BlockPlayer(Command[Player]):
     player: Key
 
     def decide(self, player: Player, turn: Turn) -> Effects:
-        other = self.player
-        if other == turn.key:
-            raise Rejected("that_is_you")
+        other = another(turn, self.player)
         if other in player.blocked:
             return {}
         if len(player.blocked) >= limits.BLOCKED_MAX:

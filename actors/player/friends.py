@@ -22,10 +22,11 @@ def _tie(player: Player, other: str) -> Tie:
     return player.ties.get(other) or Tie("", 0)
 
 
-def _other(turn: Turn, other: str) -> str:
-    if other == turn.key:
+def another(turn: Turn, user: str) -> str:
+    """The user, who is somebody else; refused as `that_is_you` when it is the player itself."""
+    if user == turn.key:
         raise Rejected("that_is_you")
-    return other
+    return user
 
 
 def wish(player: Player, turn: Turn, other: str, *, wants: bool, theirs: int, number: int = 0) -> Effects:
@@ -50,7 +51,7 @@ class RequestFriend(Command[Player]):
     player: Key
 
     def decide(self, player: Player, turn: Turn) -> Effects:
-        other = _other(turn, self.player)
+        other = another(turn, self.player)
         tie = _tie(player, other)
         if tie.mine:
             return {"friends": tie.friends}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.channel.desk import CloseCase, desk
+from actors.channel.desk import CloseCase, desk_address
 from actors.channel.passes import Pass
 from actors.channel.state import Channel, direct_key
 from actors.content import Content
@@ -275,11 +275,11 @@ def test_reports_of_one_message_are_one_case_for_moderators(stage: Stage, ann: T
     with refused("message_unknown", 404):
         bob.tell("report_message", message=number, reason="where is it?")
     reports = catalog().kind("desk").queries["reports"]
-    [case] = stage.query(desk(), reports(), MODERATOR)
+    [case] = stage.query(desk_address(), reports(), MODERATOR)
     assert (case["author"], case["text"], case["reports"]) == ("ann", "something bad", [{"by": "bob", "reason": "bad"}])
     close = CloseCase(case_id=case["id"], verdict="upheld", note="warned")
-    stage.send(desk(), close, MODERATOR)
-    assert stage.query(desk(), reports(), MODERATOR) == []
+    stage.send(desk_address(), close, MODERATOR)
+    assert stage.query(desk_address(), reports(), MODERATOR) == []
 
 
 # -- history ------------------------------------------------------------------------------------------------------
