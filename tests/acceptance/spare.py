@@ -98,6 +98,8 @@ class Spare(Server):
         (self.game / "actors" / "parting.py").write_text(PARTING)
         path = f"{self.game}:{PROJECT}"
         settings = {"DASHBOARD": "false", "GATEWAYS": "1", "FRAUD_FAIL_CLOSED": "true"}
+        # That a test can silence the detector alone.
+        settings["PLACEMENT"] = '{"fraud": "dedicated"}'
         environment = {f"GREENROOM_{name}": value for name, value in settings.items()}
         super().__init__(environment={**environment, "PYTHONPATH": path})
         self.first_metrics = ""
