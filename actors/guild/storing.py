@@ -56,7 +56,7 @@ class ReceiveItems(Command[Guild]):
         }
         if places is None:
             yield ItemsReturned(**fields)
-            back = GrantItems(items=self.items, lots=self.lots, reason="guild_return", by=turn.key)
+            back = GrantItems(items=self.items, lots=self.lots, reason="guild_return", by=turn.key, owed=True)
             yield Tell(player_address(self.player), back)
             return {"stored": False}
         yield ItemsStored(**fields, placed=places, at=turn.at)

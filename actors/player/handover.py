@@ -20,5 +20,5 @@ class HandOver(Command[Player]):
         for currency, amount in sorted(self.held.currencies.items()):
             yield credited(player, turn, currency, amount, f"{self.reason} {self.trade}")
         if self.held.items or self.held.lots:
-            yield received(player, turn, self.reason, self.held.items, self.held.lots, by=self.by)
+            yield received(player, turn, self.reason, self.held.items, self.held.lots, by=self.by, owed=True)
         return {"items": dict(self.held.items), "currencies": dict(self.held.currencies)}

@@ -47,6 +47,11 @@ def free_slot(player: Player, turn: Turn) -> int:
     return slot
 
 
+def has_room(player: Player) -> bool:
+    """Whether more may come: what a full bag does not take waits, until too much does."""
+    return len(player.waiting) < limits.ITEMS_WAITING_MAX
+
+
 class Packing:
     """Where what comes will lie: on stacks that have room, then in free slots; the rest waits."""
 
@@ -191,6 +196,15 @@ def taken(
     return ItemsTaken(items=counted(lots), lots=lots, reason=reason, by=by, at=turn.at)
 
 
+class HasRoom(Query[Player]):
+    """Whether more items may come to the player, for whoever would send some."""
+
+    creates = True
+
+    def answer(self, player: Player, turn: Turn) -> dict[str, bool]:
+        return {"room": has_room(player)}
+
+
 class GrantItems(Command[Player]):
     """Items come to the player; what does not fit waits. `lots` are unique items that somebody else gave up."""
 
@@ -198,11 +212,13 @@ class GrantItems(Command[Player]):
     lots: Lots = []
     reason: Text
     by: str = ""
+    owed: bool = False
+    """They have left where they were: all of them wait, however full it is. Who sends them asks for room before."""
 
     def decide(self, player: Player, turn: Turn) -> Effects:
         if not self.items and not self.lots:
             return {"items": {}, "waiting": 0}
-        event = received(player, turn, self.reason, self.items, self.lots, self.by)
+        event = received(player, turn, self.reason, self.items, self.lots, self.by, owed=self.owed)
         yield event
         return {"items": dict(event.items), "waiting": sum(lot.quantity for lot in event.waiting)}
 

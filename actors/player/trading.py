@@ -1,12 +1,13 @@
 """What a player does for a trade that was agreed on: it puts up what it offered, or says why it cannot."""
 
 from actors.core import Command, Effects, Event, Query, Rejected, Tell, Turn
-from actors.player.inventory import ItemsTaken, item_of, stack_of, taken
+from actors.player.inventory import ItemsTaken, has_room, item_of, stack_of, taken
 from actors.player.state import Player
 from actors.player.wallet import WalletChanged, debited
 from actors.trade.delivery import Deliver
 from actors.trade.goods import Goods, Held
 from actors.trade.state import trade_address
+from schemas import limits
 from schemas.shape import Key
 
 
@@ -45,7 +46,10 @@ class PutUp(Command[Player]):
         ]
         if not self.goods.items and not self.goods.ids:
             return payments, None
-        return payments, taken(player, turn, "trade", self.goods.items, self.goods.ids, by=self.trade)
+        things = taken(player, turn, "trade", self.goods.items, self.goods.ids, by=self.trade)
+        if len(things.uniques) > limits.UNIQUES_AT_ONCE_MAX:
+            raise Rejected("items_too_many", f"No more than {limits.UNIQUES_AT_ONCE_MAX} unique items move at once.")
+        return payments, things
 
 
 class PutUpDeclined(Event[Player]):
@@ -59,7 +63,7 @@ class PutUpDeclined(Event[Player]):
 
 
 class TradeName(Query[Player]):
-    """What a trade shows of the player: that it is there, and how it is called."""
+    """What a trade knows of the player: that it is there, how it is called, and whether it has room for items."""
 
-    def answer(self, player: Player, turn: Turn) -> dict[str, str]:
-        return {"name": player.name}
+    def answer(self, player: Player, turn: Turn) -> dict[str, str | bool]:
+        return {"name": player.name, "room": has_room(player)}

@@ -33,6 +33,11 @@ def _refuse_strangers(turn: Turn) -> None:
         raise Rejected("player_unknown", "There is no such player.")
 
 
+def _room(turn: Turn) -> bool:
+    """Whether the player who was asked has room for items. Who says nothing has: what comes waits, and is not lost."""
+    return turn.answer is None or bool(turn.answer.data.get("room", True))
+
+
 class Open(Command[Trade]):
     """Two players begin to bargain. The key of the trade is new, and the caller's choice."""
 
@@ -72,6 +77,8 @@ class Give(Command[Trade]):
 
     def decide(self, trade: Trade, turn: Turn) -> Effects:
         _refuse_strangers(turn)
+        if self.goods.things and not _room(turn):
+            raise Rejected("bag_full", "There is no room for it in the other's bag.")
         giver = turn.caller.user
         yield Opened(key=turn.key, sides=[giver, self.to], gift=True, expires_at=turn.at)
         yield Offered(user=giver, goods=self.goods, revision=1)
@@ -137,6 +144,10 @@ class Confirm(Command[Trade]):
 
     revision: Annotated[int, Field(ge=0)]
 
+    def consults(self, trade: Trade, turn: Turn) -> Consult | None:
+        user = trade.bargainer(turn)
+        return Consult(player_address(user), TradeName()) if trade.gets_things(user) else None
+
     def decide(self, trade: Trade, turn: Turn) -> Effects:
         user = trade.bargainer(turn)
         if self.revision != trade.revision:
@@ -146,6 +157,8 @@ class Confirm(Command[Trade]):
         giving = [side for side in trade.sides if side in trade.offers and not trade.offers[side].nothing]
         if not giving:
             raise Rejected("offer_empty", "Nobody offers anything.")
+        if trade.gets_things(user) and not _room(turn):
+            raise Rejected("bag_full", "There is no room in your bag for what the other offers.")
         both = bool(trade.confirmed)
         yield Confirmed(user=user)
         if both:

@@ -42,7 +42,10 @@ class Deliver(Command[Trade]):
             to = player_address(trade.other(user))
             yield Tell(to, HandOver(trade=trade.key, held=goods, by=user, reason=reason))
         for user in trade.sides:
-            yield Tell(player_address(user), Notify(template=f"{reason}_completed", data={"trade": trade.key}))
+            # A trade was agreed to. A gift comes unasked for, and is not told of by whom the player does not hear.
+            sender = trade.other(user) if trade.gift else None
+            told = Notify(template=f"{reason}_completed", data={"trade": trade.key}, sender=sender)
+            yield Tell(player_address(user), told)
         return {"standing": "completed", "why": ""}
 
 

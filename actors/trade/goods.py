@@ -20,6 +20,11 @@ class Goods(Shape):
     def nothing(self) -> bool:
         return not (self.items or self.ids or self.currencies)
 
+    @property
+    def things(self) -> bool:
+        """Whether there is anything in it that takes room in a bag."""
+        return bool(self.items or self.ids)
+
     def shown(self) -> dict[str, Any]:
         """The goods as both sides see them."""
         return {"items": dict(self.items), "ids": list(self.ids), "currencies": dict(self.currencies)}

@@ -44,7 +44,7 @@ def _grant_items(events: Events) -> Command[Any]:
     items, lots = lots_of(received)
     if not whole(lots):
         raise ValueError("a lot has lost a mark")
-    return GrantItems.model_construct(items=items, lots=lots, reason=received.reason, by=received.by)
+    return GrantItems.model_construct(items=items, lots=lots, reason=received.reason, by=received.by, owed=True)
 
 
 def granted(events: Events) -> tuple[Rewards, str] | None:

@@ -88,6 +88,16 @@ def test_what_is_taken_out_comes_into_the_bag(alice: Person) -> None:
         say(alice, "take_out_items", ids=["nothing"])
 
 
+def test_nothing_is_taken_out_that_the_bag_has_no_room_for(stage: Stage, alice: Person) -> None:
+    say(alice, "store_items", items={UNIQUE: 2})
+    free = stage.content.character.bag_slots - len(alice.ask("inventory")["stacks"])
+    for count in (100, 100, free):
+        alice.say("grant_items", caller=SYSTEM, items={UNIQUE: count}, reason="test")
+    with refused("bag_full", 409):
+        say(alice, "take_out_items", items={UNIQUE: 2})
+    assert stored(alice) == {UNIQUE: 2}
+
+
 def test_who_may_not_take_out_may_store(stage: Stage, alice: Person) -> None:
     bob = Person(stage, "bob")
     with refused("not_a_member", 403):

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from actors.core import SYSTEM, Address, Caller, Command, Tell, decide
+from actors.player.handover import HandOver
 from actors.player.inventory import GrantItems, TakeItems
 from actors.player.state import Player
 from actors.player.wallet import Debit
 from actors.trade.bargain import Cancel, Confirm, Give, Offer, Open, Terms
 from actors.trade.goods import Goods, Held
 from actors.trade.state import Trade, trade_address
+from schemas import limits
 from schemas.problems import Refusal
 from tests.unit.stage import Person, Stage, catalog
 from tests.unit.test_player_actions import refused
@@ -172,6 +174,54 @@ def test_a_gift_goes_over_at_once(stage: Stage, alice: Person, bob: Person) -> N
     assert gift["settled"]["delivered"] is True
     assert owned(stage, bob) == {"gold": 105, "wheat": 3}
     assert owned(stage, alice) == {"gold": 95, "wheat": 7}
+
+
+def fill(stage: Stage, person: Person) -> None:
+    """The bag is full of unique items, and as many wait as may."""
+    for _ in range(2):
+        grant(stage, person, wooden_club=100)
+    grant(stage, person, wooden_club=stage.content.character.bag_slots)
+    assert len(player(stage, person).waiting) == limits.ITEMS_WAITING_MAX
+
+
+def test_a_gift_that_finds_no_room_stays_with_its_giver(stage: Stage, alice: Person, bob: Person) -> None:
+    fill(stage, bob)
+    grant(stage, alice, **BREAD)
+    with refused("bag_full", 409):
+        said(stage, "alice", Give(to="bob", goods=Goods(items={"wheat": 3}, currencies={"gold": 5})))
+    assert owned(stage, alice) == {"gold": 100, "wheat": 10}
+    said(stage, "alice", Give(to="bob", goods=Goods(currencies={"gold": 5})))
+    assert owned(stage, bob)["gold"] == 105, "money takes no room"
+
+
+def test_nobody_agrees_to_what_it_has_no_room_for(stage: Stage, alice: Person, bob: Person) -> None:
+    fill(stage, bob)
+    grant(stage, alice, **BREAD)
+    said(stage, "alice", Open(partner="bob"))
+    said(stage, "alice", Offer(goods=Goods(items={"wheat": 3})))
+    said(stage, "bob", Offer(goods=Goods(items={"wooden_club": 1})))
+    said(stage, "alice", Confirm(revision=2))
+    with refused("bag_full", 409):
+        said(stage, "bob", Confirm(revision=2))
+    said(stage, "alice", Offer(goods=Goods(currencies={"gold": 3})))
+    for who in ("alice", "bob"):
+        said(stage, who, Confirm(revision=3))
+    assert owned(stage, alice) == {"gold": 97, "wheat": 10, "wooden_club": 1}
+
+
+def test_what_was_held_waits_however_full_the_bag_became_meanwhile(stage: Stage, alice: Person, bob: Person) -> None:
+    fill(stage, bob)
+    come = HandOver(trade="deal", held=Held(items={"wheat": 3}, currencies={"gold": 5}), by="alice", reason="gift")
+    stage.send(bob.address, come)
+    assert (owned(stage, bob)["wheat"], owned(stage, bob)["gold"]) == (3, 105)
+
+
+def test_nobody_is_told_of_gifts_of_whom_it_has_blocked(stage: Stage, alice: Person, bob: Person) -> None:
+    bob.say("block_player", player="alice")
+    said(stage, "alice", Give(to="bob", goods=Goods(currencies={"gold": 5})))
+    assert owned(stage, bob)["gold"] == 105
+    assert bob.ask("inbox")["messages"] == []
+    assert [message["template"] for message in alice.ask("inbox")["messages"]] == ["gift_completed"]
 
 
 def test_only_the_two_know_of_a_trade(stage: Stage, alice: Person, bob: Person) -> None:
