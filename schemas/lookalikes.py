@@ -1,10 +1,33 @@
 """When two names are the same to the eye (Unicode TR 39): names that must be unique are compared by their skeletons."""
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
 
 from confusable_homoglyphs import confusables
+
+_FILLERS = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+"""Letters and marks, by Unicode, that are not shown at all."""
+
+
+def holds_unseen_letters(name: str) -> bool:
+    """Whether something in the name counts as a letter or a mark and cannot be seen."""
+    return _FILLERS.search(name) is not None
+
+
+def is_unseen(character: str) -> bool:
+    """Whether the character takes no place of its own: zero widths, directions, marks on a letter, fillers."""
+    return unicodedata.category(character) in _UNSEEN or _FILLERS.match(character) is not None
+
+
+_UNSEEN = frozenset({"Cf", "Mn", "Me"})
+
+
+def letter(character: str) -> str:
+    """The one that stands for this character and all that look like it, or the character when there is none."""
+    prototype = _prototypes().get(character, character)
+    return prototype if len(prototype) == 1 else character
 
 
 def folded(name: str) -> str:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from actors.channel.members import MemberJoined, introduction, name_in
 from actors.channel.state import Channel, Message, Place, Voice, oldest_shown
-from actors.content.chat import Chat, Pace, folded
+from actors.content.chat import Chat, Pace, folded, says_nothing
 from actors.core import ANYONE, Command, Consult, Effects, Event, Rejected, Remind, Tell, Turn
 from actors.periods import DAY_MS
 from actors.player.inbox import Notify
@@ -50,6 +50,7 @@ class Send(Command[Channel]):
         name = opening[-1].name if opening else channel.members[user].name
         chat = turn.content.chat
         _not_silenced(channel, user, turn)
+        _not_empty(self.text)
         mentions = self._mentioned(channel, user, chat)
         digest = hashlib.blake2b(folded(self.text).encode(), digest_size=8).hexdigest()
         repeats = _repeats(channel.voices.get(user), digest, chat.pace, turn.at)
@@ -86,6 +87,11 @@ def _opening(channel: Channel, place: Place, turn: Turn) -> "list[MemberJoined]"
         return []
     names = {place.other: name_in(turn.earlier[0] if turn.earlier else None), turn.caller.user: name_in(turn.answer)}
     return [MemberJoined(user=user, name=name, at=turn.at) for user, name in names.items()]
+
+
+def _not_empty(text: str) -> None:
+    if says_nothing(text):
+        raise Rejected("text_empty", "There is nothing to be seen in it.")
 
 
 def _not_silenced(channel: Channel, user: str, turn: Turn) -> None:
@@ -228,6 +234,7 @@ class Edit(Command[Channel]):
     def decide(self, channel: Channel, turn: Turn) -> Effects:
         message = _own(channel, self.message, turn)
         _not_silenced(channel, turn.caller.user, turn)
+        _not_empty(self.text)
         text = turn.content.chat.words.masked(self.text)
         if text != message.text:
             edit = turn.version + 1

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from actors.content.part import Faults, Part
 from schemas import limits
+from schemas.lookalikes import is_unseen, letter
 from schemas.shape import Key, Line
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Words(Part):
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
+        letter("")  # the table of look-alikes takes half a second to make: now, not with the first message
         for word in (*self.whole, *self.anywhere):
             if not _TOKEN.fullmatch(folded(word)):
                 raise PydanticCustomError("words", "{word} is not one word of letters and digits", {"word": repr(word)})
@@ -76,7 +78,9 @@ class Words(Part):
         """The text with asterisks in place of what is hidden. The time it takes grows with the text's length alone."""
         if not (self._whole or self._anywhere):
             return text
-        plain = folded(text)
+        # What is not seen is no disguise either, and goes with the word that it stands in.
+        places = range(len(text)) if text.isascii() else [at for at, sign in enumerate(text) if not is_unseen(sign)]
+        plain = folded(text if len(places) == len(text) else "".join(text[at] for at in places))
         hidden = [token.span() for token in _TOKEN.finditer(plain) if self._whole and self._is_hidden(token.group())]
         for part in self._anywhere:
             start = plain.find(part)
@@ -87,7 +91,8 @@ class Words(Part):
             return text
         characters = list(text)
         for start, end in hidden:
-            characters[start:end] = "*" * (end - start)
+            first, last = places[start], places[end - 1]
+            characters[first : last + 1] = "*" * (last + 1 - first)
         return "".join(characters)
 
     def _is_hidden(self, token: str) -> bool:
@@ -107,7 +112,14 @@ def folded(text: str) -> str:
 def _plain(character: str) -> str:
     """One character for one, so that places in the folded text are places in the text."""
     base = unicodedata.normalize("NFKD", character)[:1].lower()
-    return base if len(base) == 1 else character
+    if len(base) != 1:
+        return character
+    return base if base.isascii() else letter(base)
+
+
+def says_nothing(text: str) -> bool:
+    """Whether there is nothing to be seen in the text."""
+    return all(character.isspace() or is_unseen(character) for character in text)
 
 
 def _squeezed(token: str) -> str:

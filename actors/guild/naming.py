@@ -26,6 +26,8 @@ def _well_formed(name: str) -> str:
     kinds = [unicodedata.category(character) for character in name]
     if kinds[0] not in _LETTERS or kinds[-1] not in _LETTERS | _MARKS:
         raise ValueError("must begin and end with a letter or digit")
+    if lookalikes.holds_unseen_letters(name):
+        raise ValueError("must hold only letters, digits, spaces, and - _ . ' & that can be seen")
     for before, character, kind in zip(" " + name, name, kinds, strict=False):
         if character in _BETWEEN and before == character:
             raise ValueError(f"must not have {character!r} twice in a row")

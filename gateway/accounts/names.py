@@ -7,7 +7,7 @@ from typing import Annotated
 from confusable_homoglyphs import categories
 from pydantic import AfterValidator
 
-from schemas.lookalikes import folded, shown, skeletons
+from schemas.lookalikes import folded, holds_unseen_letters, shown, skeletons
 
 NAME_CHARS_MIN = 3
 NAME_CHARS_MAX = 32
@@ -58,6 +58,8 @@ def _check_characters(name: str) -> None:
     kinds = [unicodedata.category(character) for character in name]
     if kinds[0] not in _LETTERS_AND_DIGITS or (name[-1] in _JOINERS):
         raise ValueError("must begin with a letter or digit, and end with one")
+    if holds_unseen_letters(name):
+        raise ValueError("must hold only letters, digits, and _ - . that can be seen")
     marks = 0
     for character, kind in zip(name, kinds, strict=True):
         if kind not in _LETTERS_AND_DIGITS and kind not in _MARKS and character not in _JOINERS:

@@ -192,6 +192,9 @@ def test_a_message_mentions_a_few_members_and_nobody_else(stage: Stage, ann: Tal
         ("idiiiiiot", "*********"),
         ("idiotic", "idiotic"),
         ("what scumbags", "what *******s"),
+        ("\u0456di\u043et", "*****"),  # Cyrillic letters that look like those
+        ("idi\u200bot", "******"),  # what is not seen
+        ("sc\u00adum\u2060bag", "*********"),
         ("good morning", "good morning"),
         ("a ½ ﬁne day ß İ", "a ½ ﬁne day ß İ"),
     ],
@@ -199,6 +202,15 @@ def test_a_message_mentions_a_few_members_and_nobody_else(stage: Stage, ann: Tal
 def test_words_that_nobody_has_to_read_are_hidden(ann: Talker, said: str, heard: str) -> None:
     assert ann.tell("send", text=said)["text"] == heard
     assert ann.texts() == [heard]
+
+
+@pytest.mark.parametrize("text", [" ", "\n\n", "\u200b\u200b", "\u202e \u2060", "\u3164"])
+def test_a_message_in_which_nothing_can_be_seen_is_refused(ann: Talker, text: str) -> None:
+    number = ann.tell("send", text="hello")["message"]
+    with refused("text_empty", 409):
+        ann.tell("send", text=text)
+    with refused("text_empty", 409):
+        ann.tell("edit", message=number, text=text)
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,9 @@ def test_the_key_is_a_slug(alice: Person, key: str) -> None:
         found(alice, key, "Red Dragons")
 
 
-@pytest.mark.parametrize("name", ["ab", "x" * 33, " red", "red ", "red  dragons", "red\ndragons", "red<b>"])
+@pytest.mark.parametrize(
+    "name", ["ab", "x" * 33, " red", "red ", "red  dragons", "red\ndragons", "red<b>", "red\u034fdragons"]
+)
 def test_a_name_is_well_formed(alice: Person, name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         found(alice, name=name)

@@ -59,6 +59,9 @@ def test_names_of_any_script_are_allowed(name: str) -> None:
         ("abc\x00", "only letters"),
         ("abc\ud800", "only letters"),
         ("abc😀", "only letters"),
+        ("a\u034fbc", "can be seen"),  # a mark that is not shown
+        ("abc\ufe0f", "can be seen"),  # a variation selector
+        ("김\u3164철", "can be seen"),  # a filler, which counts as a letter
         ("_abc", "begin with"),
         ("abc.", "begin with"),
         ("\u0301abc", "begin with"),
