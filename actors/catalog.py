@@ -35,16 +35,24 @@ class Kind:
         """The command of this name; refused as UNKNOWN_COMMAND when there is none."""
         found = self.commands.get(name)
         if found is None:
-            raise Refusal("UNKNOWN_COMMAND", f"{self.name} has no command {name!r}; it has {_listed(self.commands)}.")
+            raise self.no_command(name)
         return found
+
+    def no_command(self, name: str) -> Refusal:
+        """What clients are told of a command that there is not, or not for them."""
+        return Refusal("UNKNOWN_COMMAND", f"{self.name} has no command {name!r}; it has {_listed(self.commands)}.")
 
     def query(self, name: str) -> type[Query[Any]] | type[Gather]:
         """The query or gather of this name; refused as UNKNOWN_QUERY when there is none."""
         found = self.queries.get(name) or self.gathers.get(name)
         if found is None:
-            known = {**self.queries, **self.gathers}
-            raise Refusal("UNKNOWN_QUERY", f"{self.name} has no query {name!r}; it has {_listed(known)}.")
+            raise self.no_query(name)
         return found
+
+    def no_query(self, name: str) -> Refusal:
+        """The same for queries."""
+        known = {**self.queries, **self.gathers}
+        return Refusal("UNKNOWN_QUERY", f"{self.name} has no query {name!r}; it has {_listed(known)}.")
 
 
 def _listed(messages: dict[str, Any]) -> str:

@@ -56,7 +56,7 @@ class Calls:
         known = self._catalog.kind(kind)
         message: Message = known.command(name) if verb == COMMAND else known.query(name)
         if not message.public:
-            raise Refusal("UNKNOWN_COMMAND" if verb == COMMAND else "UNKNOWN_QUERY")
+            raise known.no_command(name) if verb == COMMAND else known.no_query(name)
         found = Found(verb, name, message, issubclass(message, Gather))
         self._found[verb, kind, name] = found
         return found
@@ -114,7 +114,7 @@ def address_of(kind: str, key: str, caller: Caller) -> Address:
     try:
         return Address(kind, _KEY.validate_python(key))
     except ValidationError as error:
-        raise decode.invalid(error) from None
+        raise decode.invalid(error, "key") from None
 
 
 def refusal_of(reply: Reply) -> Refusal:

@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
-from schemas.limits import BODY_BYTES_MAX, COLLECTION_ITEMS_MAX, INTEGER_MAX, NESTING_MAX
+from schemas.limits import BODY_BYTES_MAX, COLLECTION_ITEMS_MAX, INTEGER_MAX, NESTING_MAX, OP_CHARS_MAX
 from schemas.problems import Refusal
 
 BODY_TIMEOUT_S = 10.0
@@ -25,10 +25,7 @@ _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uff
 
 def json_value(data: bytes | str) -> Any:
     """The value in this JSON text."""
-    try:
-        value = from_json(data, allow_inf_nan=False)
-    except (ValueError, RecursionError) as error:
-        raise Refusal("INVALID", f"This is no JSON: {_first_line(error)}.") from None
+    value = _parsed(data)
     # Without escapes, control characters cannot be in JSON's strings: no need to look into each.
     plain = type(data) is str and data.isascii() and "\\" not in data and "\x7f" not in data
     return checked(value, plain=plain)
@@ -36,8 +33,29 @@ def json_value(data: bytes | str) -> Any:
 
 def msgpack_value(data: bytes) -> Any:
     """The value in this msgpack."""
+    return checked(_unpacked(data))
+
+
+def id_of(data: bytes | str) -> str | int | None:
+    """The `id` of a frame that was refused, so that its sender learns which one; None when it has none that is fit."""
     try:
-        value = msgpack.unpackb(
+        value = _unpacked(data) if type(data) is bytes else _parsed(data)
+        given = checked(value.get("id")) if type(value) is dict else None
+    except Refusal:
+        return None
+    return given if type(given) is int or (type(given) is str and len(given) <= OP_CHARS_MAX) else None
+
+
+def _parsed(data: bytes | str) -> Any:
+    try:
+        return from_json(data, allow_inf_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise Refusal("INVALID", f"This is no JSON: {_first_line(error)}.") from None
+
+
+def _unpacked(data: bytes | str) -> Any:
+    try:
+        return msgpack.unpackb(
             data,
             raw=False,
             strict_map_key=True,
@@ -48,7 +66,6 @@ def msgpack_value(data: bytes) -> Any:
         )
     except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
         raise Refusal("INVALID", f"This is no msgpack: {_first_line(error)}.") from None
-    return checked(value)
 
 
 def checked(value: Any, *, plain: bool = False) -> Any:
@@ -115,15 +132,21 @@ def shaped_texts(model: type[T], texts: dict[str, Any]) -> T:
         if _UNFIT.search(name) or _UNFIT.search(text):
             raise Refusal("INVALID", "A parameter holds control characters or lone surrogates.")
     try:
-        return model.__pydantic_validator__.validate_strings(texts, by_alias=True, by_name=False)  # type: ignore[no-any-return]
+        shape: T = model.__pydantic_validator__.validate_strings(texts, by_alias=True, by_name=False)
     except ValidationError as error:
         raise invalid(error) from None
+    # A text may spell any integer; none beyond 2^53 is let in, as in a body, and beyond 2^64 none could be packed.
+    checked(shape.model_dump(mode="json"))
+    return shape
 
 
-def invalid(error: ValidationError) -> Refusal:
-    """What is wrong with which field, in the names that clients know; never the value, which may be a secret."""
+def invalid(error: ValidationError, whole: str = "body") -> Refusal:
+    """What is wrong with which field, in the names that clients know; never the value, which may be a secret.
+
+    `whole` is what all of it is called, where no field of it is wrong.
+    """
     fields = [
-        {"field": ".".join(str(part) for part in problem["loc"]) or "body", "problem": _problem(problem["msg"])}
+        {"field": ".".join(str(part) for part in problem["loc"]) or whole, "problem": _problem(problem["msg"])}
         for problem in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     told = "; ".join(f"{field['field']}: {field['problem']}" for field in fields[:PROBLEMS_SHOWN_MAX])

@@ -15,7 +15,8 @@ class Flood(NamedTuple):
     address: Rate
 
 
-FLOODS: Mapping[tuple[str, str], Flood] = {("channel", "send"): Flood(user=Rate(3, 30), address=Rate(20, 200))}
+_TALK = Flood(user=Rate(3, 30), address=Rate(20, 200))
+FLOODS: Mapping[tuple[str, str], Flood] = {("channel", "send"): _TALK, ("channel", "edit"): _TALK}
 """By kind and command."""
 
 

@@ -186,7 +186,7 @@ class Sockets:
                 raise Refusal("INVALID", f"type: should be one of {', '.join(_BY_TYPE)}.")
             frame = decode.shaped_frame(shape, value)
         except Refusal as refusal:
-            self._undecodable(socket, id_, refusal)
+            self._undecodable(socket, decode.id_of(data) if id_ is None else id_, refusal)
             return
         socket.undecodable = 0
         if type_ not in ("ping", "pong", "presence"):

@@ -3,12 +3,13 @@
 import contextlib
 import json
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
 
 from gateway import decode
 from schemas.limits import COLLECTION_ITEMS_MAX, INTEGER_MAX, NESTING_MAX
@@ -169,3 +170,33 @@ def test_parameters_of_a_url_become_what_the_fields_are() -> None:
     for texts in ({"itemId": "sword", "amount": "5x"}, {"itemId": "a\x00", "amount": "1"}, {"amount": "1"}):
         with pytest.raises(Refusal):
             decode.shaped_texts(Order, texts)
+
+
+class Page(Shape):
+    above: Annotated[int, Field(ge=1)] = 1
+
+
+@pytest.mark.parametrize("text", [str(2**53), str(2**64), "9" * 40])
+def test_an_integer_of_a_url_is_bounded_as_in_a_body(text: str) -> None:
+    assert decode.shaped_texts(Page, {"above": str(INTEGER_MAX)}).above == INTEGER_MAX
+    with pytest.raises(Refusal, match="beyond 2\\^53"):
+        decode.shaped_texts(Page, {"above": text})
+
+
+@pytest.mark.parametrize(
+    ("frame", "id_"),
+    [
+        ({"id": "7", "data": {"amount": 2**53}}, "7"),
+        ({"id": 7, "data": {"text": "a\x00b"}}, 7),
+        ({"id": "7", "data": nested(NESTING_MAX + 1)}, "7"),
+        ({"id": "a\x00b"}, None),
+        ({"id": 2**53}, None),
+        ({"id": "x" * 129}, None),
+        ({"id": True}, None),
+        ({"id": ["7"]}, None),
+        (["7"], None),
+    ],
+)
+def test_a_frame_that_is_refused_still_says_which_one_it_was(frame: Any, id_: str | int | None) -> None:
+    assert decode.id_of(json.dumps(frame)) == decode.id_of(msgpack.packb(frame)) == id_
+    assert decode.id_of("{") is decode.id_of(b"\xc1") is None

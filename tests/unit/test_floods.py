@@ -46,6 +46,14 @@ def test_a_player_is_bounded_over_all_channels_and_the_bound_comes_back_with_tim
     assert admitted(floods, ALICE, "127.0.0.1") == 10 * rate.per_s
 
 
+def test_what_was_said_is_not_changed_more_often_than_something_may_be_said(floods: Floods) -> None:
+    for _ in range(FLOODS[SEND].user.burst):
+        floods.count("channel", "edit", ALICE, "127.0.0.1")
+    with pytest.raises(Refusal, match="RATE_LIMITED"):
+        floods.count("channel", "edit", ALICE, "127.0.0.1")
+    assert admitted(floods, ALICE, "127.0.0.1", 1) == 1, "who only says something is not bounded by it"
+
+
 def test_many_players_of_one_address_are_bounded_together(floods: Floods) -> None:
     crowd = [Caller(f"player-{number}", ("player",)) for number in range(100)]
     said = sum(admitted(floods, caller, "192.0.2.7", 10) for caller in crowd)
