@@ -6,6 +6,7 @@ from typing import Any
 
 from actors.player.state.facet import Facet
 from actors.times import rfc3339
+from schemas.shape import Amount, Count
 
 
 class Mark(Facet):
@@ -13,8 +14,8 @@ class Mark(Facet):
 
     how: str
     by: str
-    at: int
-    content: int
+    at: Count
+    content: Count
 
     def shown(self) -> dict[str, Any]:
         """The mark as players see it."""
@@ -31,7 +32,7 @@ class Lot(Facet):
 
     id: str
     item: str
-    quantity: int
+    quantity: Amount
     history: list[Mark] = []
 
     def shown(self) -> dict[str, Any]:
