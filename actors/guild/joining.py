@@ -104,6 +104,7 @@ class Join(Command[Guild]):
         told = Notify(
             template="guild_join_request",
             data={"guild": turn.key, "name": guild.name, "player": player, "username": name},
+            about=f"guild.{turn.key}.{player}",
         )
         for officer in guild.officers:
             yield Tell(player_address(officer), told)

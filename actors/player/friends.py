@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from actors.core import Command, Effects, Event, Query, Rejected, Tell, Turn
-from actors.player.notices import notice
+from actors.player.notices import Details, notice
 from actors.player.state import Player, Tie
 from actors.times import rfc3339
 from schemas import limits
@@ -140,7 +140,8 @@ class HearWish(Command[Player]):
             yield from self._again(player, tie, turn)
         if not tie.theirs:
             template = "friend_accepted" if tie.mine else "friend_request"
-            yield from notice(player, turn, template, {"from": self.user, "name": self.name}, sender=self.user)
+            data: Details = {"from": self.user, "name": self.name}
+            yield from notice(player, turn, template, data, sender=self.user, about=f"friend.{self.user}")
         return {}
 
     def _in_vain(self, player: Player, turn: Turn) -> Effects:

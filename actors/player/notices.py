@@ -30,6 +30,11 @@ def hears(player: Player, sender: str | None) -> bool:
     return sender is None or not (sender in player.blocked or sender in player.muted)
 
 
+def _unread_about(player: Player, turn: Turn, template: str, about: str) -> bool:
+    same = (message for message in player.inbox if message.about == about and message.template == template)
+    return any(not message.read and message.expires_at > turn.at for message in same)
+
+
 def notice(
     player: Player,
     turn: Turn,
@@ -40,10 +45,14 @@ def notice(
     about: str = "",
     lives_days: int | None = None,
 ) -> Effects:
-    """A message into the inbox, unless the player does not want it; the reply names it, or None."""
+    """A message into the inbox, unless the player does not want it, or one about the same lies there unread; the reply
+    names it, or None."""
     found = turn.content.notifications.templates.get(template)
     chosen = notice_settings(player)
     if not hears(player, sender) or (found is not None and found.kind in chosen.off):
+        return {"id": None}
+    if about and _unread_about(player, turn, template, about):
+        # Who asks, takes it back and asks again would fill the inbox with it, and push out what others say.
         return {"id": None}
     message_id = turn.new_id()
     lives_days = lives_days or (found.lives_days if found is not None else LIVES_DAYS)

@@ -68,6 +68,16 @@ def test_two_who_ask_each_other_are_friends(ann: Person, bob: Person) -> None:
     assert named(ann, "friends") == ["Bob"]
 
 
+def test_who_asks_again_and_again_is_told_of_once_until_it_is_read(ann: Person, bob: Person) -> None:
+    for _ in range(3):
+        ann.say("request_friend", player="bob")
+        ann.say("remove_friend", player="bob")
+    [message] = bob.ask("inbox")["messages"]
+    bob.say("mark_read", ids=[message["id"]])
+    ann.say("request_friend", player="bob")
+    assert len(bob.ask("inbox")["messages"]) == 2
+
+
 def test_a_declined_request_is_gone_on_both_sides(ann: Person, bob: Person) -> None:
     ann.say("request_friend", player="bob")
     bob.say("decline_friend", player="ann")
