@@ -63,7 +63,10 @@ class PutUpDeclined(Event[Player]):
 
 
 class TradeName(Query[Player]):
-    """What a trade knows of the player: that it is there, how it is called, and whether it has room for items."""
+    """What a trade knows of the player: how it is called, and whether it has room for items. One that does not exist has
+    no name."""
+
+    creates = True
 
     def answer(self, player: Player, turn: Turn) -> dict[str, str | bool]:
         return {"name": player.name, "room": has_room(player)}

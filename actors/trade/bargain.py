@@ -30,6 +30,8 @@ def _asked(trade: Trade, turn: Turn, partner: str) -> Consult:
 
 def _refuse_strangers(turn: Turn) -> None:
     if turn.answer is None:
+        raise Rejected("UNAVAILABLE", "The player cannot be asked now.", retry_after_s=1)
+    if not turn.answer.data.get("name"):
         raise Rejected("player_unknown", "There is no such player.")
 
 

@@ -33,6 +33,6 @@ class Goods(Shape):
 class Held(Facet):
     """Goods that have left one player and have not come to another. `lots` are unique items."""
 
-    items: dict[str, int] = {}
+    items: dict[Key, Amount] = {}
     lots: list[Lot] = []
-    currencies: dict[str, int] = {}
+    currencies: dict[Key, Amount] = {}

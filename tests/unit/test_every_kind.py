@@ -120,6 +120,7 @@ INTRODUCTION = {"userId": "a", "username": "a"}
 ANSWERS: dict[str, dict[str, Any]] = {
     "guild_standing": {"name": "A", "guild": "", "balances": dict.fromkeys(("gold", "gems"), limits.INTEGER_MAX)},
     "name_standing": {"holder": ""},
+    "trade_name": {"name": "A", "room": True},
     "hand_in_standing": {"because": "", "message": ""},
 }
 """What is answered to questions that neither a verdict nor an introduction answers, by name."""

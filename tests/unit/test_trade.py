@@ -248,6 +248,13 @@ def test_a_key_is_good_for_one_trade_with_somebody_else_who_is_there(stage: Stag
         said(stage, "alice", Give(to="bob", goods=Goods()))
 
 
+def test_a_player_that_cannot_be_asked_is_no_stranger(stage: Stage, alice: Person, bob: Person) -> None:
+    stage.silent.add("player")
+    for command in (Open(partner="bob"), Give(to="bob", goods=Goods(items=BREAD))):
+        with refused("UNAVAILABLE"):
+            said(stage, "alice", command)
+
+
 def test_a_trade_that_takes_too_long_is_over(stage: Stage, alice: Person, bob: Person) -> None:
     said(stage, "alice", Open(partner="bob"))
     stage.wait(600)
