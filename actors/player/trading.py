@@ -63,8 +63,8 @@ class PutUpDeclined(Event[Player]):
 
 
 class TradeName(Query[Player]):
-    """What a trade knows of the player: how it is called, and whether it has room for items. One that does not exist has
-    no name."""
+    """What a trade knows of the player: how it is called, and whether it has room for items. Who does not exist has no
+    name."""
 
     creates = True
 

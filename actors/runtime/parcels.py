@@ -26,6 +26,8 @@ _log = structlog.get_logger("parcels")
 
 RETRY_FIRST_MS = 1_000
 RETRY_MAX_MS = 60_000
+TELL_BYTES = 256
+"""About what a tell adds to a group, besides what it carries."""
 
 
 class Told(NamedTuple):
@@ -140,7 +142,7 @@ class Parcels:
         if turn.seed_used:
             played.turn["seed"] = turn.seed
         played.at = turn.at
-        played.bytes = 256 * (1 + len(replies))
+        played.bytes = TELL_BYTES * (1 + len(replies)) + 2 * len(request.data)
         played.reply = Reply(200, cell.version + len(played.events), replies)
         return played, late
 
