@@ -72,11 +72,16 @@ class Health:
             return self._last
 
     async def _redis(self) -> str:
-        try:
-            await self._bus.ask("PING", timeout_s=ANSWER_WITHIN_S)
-        except BusDown as trouble:
-            return "timeout" if "Timeout" in str(trouble) else "down"
-        return "ok"
+        # A connection that was given up while Redis stood still breaks at once, and says nothing; a new one tells.
+        for _ in range(2):
+            try:
+                await self._bus.ask("PING", timeout_s=ANSWER_WITHIN_S)
+            except BusDown as trouble:
+                if "Timeout" in str(trouble):
+                    return "timeout"
+            else:
+                return "ok"
+        return "down"
 
     async def _hosts(self) -> str:
         row = await self._database.fetch_row(_HOSTS)

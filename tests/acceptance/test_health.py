@@ -9,7 +9,7 @@ from tests.acceptance.clients import Answer, Door
 from tests.acceptance.spare import Spare
 
 
-async def test_op_01_a_redis_that_does_not_answer_in_time_makes_it_unhealthy(spare: Spare, spare_door: Door) -> None:
+async def test_op_01_who_does_not_answer_in_time_is_told_as_a_timeout(spare: Spare, spare_door: Door) -> None:
     """And a load balancer is told that commands still succeed."""
     redis = json.loads((spare.data / "run" / "redis.json").read_text())["pid"]
     healthy = await spare_door.until(
@@ -21,9 +21,7 @@ async def test_op_01_a_redis_that_does_not_answer_in_time_makes_it_unhealthy(spa
         told = await spare_door.until(
             "Redis is missed", lambda: _health(spare_door, "/health"), lambda answer: answer.status == 503
         )
-        assert (told.body["status"], told.body["database"]) == ("unhealthy", "ok")
-        # What waited longest is a timeout; who asks after that finds the connection given up.
-        assert told.body["redis"] in ("timeout", "down")
+        assert (told.body["status"], told.body["redis"], told.body["database"]) == ("unhealthy", "timeout", "ok")
         assert told.seconds < 5
         ready = await _health(spare_door, "/health/ready")
         assert (ready.status, ready.body["status"]) == (200, "degraded")
