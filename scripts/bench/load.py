@@ -22,6 +22,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 _NANOSECONDS_MAX = 60_000_000_000
 _RETRY_AFTER_S = 0.05
 _CONNECTS_AT_ONCE = 64
+_JOB_BYTES_MAX = 1 << 26
 OP_MARK = "#" * 26
 """Where the op id of the command goes."""
 
@@ -311,12 +312,14 @@ def _result(load: Load, seconds: float, cpu_s: float) -> dict[str, Any]:
 
 async def main() -> None:
     """Read the job, do it, and stay until the input ends when the job is to hold."""
-    loop = asyncio.get_running_loop()
-    job = Job(**json.loads(await loop.run_in_executor(None, sys.stdin.readline)))
+    # Not through a thread: one that waits for a line would keep a program alive whose sockets were refused.
+    lines = asyncio.StreamReader(limit=_JOB_BYTES_MAX)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    job = Job(**json.loads(await lines.readline()))
     begin = asyncio.Event()
 
     async def wait_for_the_word() -> None:
-        await loop.run_in_executor(None, sys.stdin.readline)
+        await lines.readline()
         begin.set()
 
     async with asyncio.TaskGroup() as group:
@@ -324,7 +327,7 @@ async def main() -> None:
         result = await run(job, begin)
     print(json.dumps(result), flush=True)
     if job.mode == "hold":
-        await loop.run_in_executor(None, sys.stdin.readline)
+        await lines.readline()
 
 
 if __name__ == "__main__":
