@@ -30,7 +30,7 @@ from gateway.logs import access_log, application_log, error_log
 from gateway.malformed import LINE_BYTES_MAX, Runner, headers_too_large
 from gateway.metrics import GatewayMetrics, LoopLag, Reading, merged
 from gateway.ops import Ops
-from gateway.pages import Pages
+from gateway.pages import Pages, reference
 from gateway.postman import Postman, carriers
 from gateway.presence import Presence
 from gateway.presence_watch import PresenceWatch
@@ -187,8 +187,8 @@ class Gateway:
         application[SETTINGS] = self.settings
         application.add_routes(Rest(self.calls, self.cache, self.presence).routes())
         application.add_routes(account_routes.routes(self._access))
-        application.add_routes(self.sockets.routes())
-        application.add_routes([*self.health.routes(), *Pages(self.settings.pages, "/play").routes()])
+        application.add_routes([*self.sockets.routes(), *self.health.routes()])
+        application.add_routes([*Pages(self.settings.pages, "/play").routes(), *reference().routes()])
         application.add_routes(
             [
                 web.get("/metrics", self._show_metrics),
@@ -224,9 +224,9 @@ class Gateway:
                 response = web.Response(status=204)
             else:
                 if request.match_info.http_exception is None:
-                    decode.refuse_too_large(request)
                     if sum(len(name) + len(value) for name, value in request.raw_headers) > HEADER_BYTES_MAX:
                         raise headers_too_large()
+                    await decode.refuse_too_large(request)
                 response = await handler(request)
         except Exception as error:
             response = self._refused(request, error, request_id, route)

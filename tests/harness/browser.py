@@ -140,7 +140,7 @@ class Browser:
         target = (await self.call("Target.createTarget", wanted))["targetId"]
         attached = await self.call("Target.attachToTarget", {"targetId": target, "flatten": True})
         window = self._windows[attached["sessionId"]] = Window(self, attached["sessionId"])
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("Page", "Runtime", "Log", "Network"):
             await window.call(f"{domain}.enable")
         await window.size(width, height, dark=dark)
         await window.visit(url)
@@ -173,20 +173,23 @@ class Browser:
 
 
 class Window:
-    """One page. What it complains of is kept in `troubles`."""
+    """One page. What it complains of is kept in `troubles`, the addresses that it asked for in `asked`."""
 
     def __init__(self, browser: Browser, session: str) -> None:
         self._browser = browser
         self._session = session
         self.troubles: list[str] = []
+        self.asked: list[str] = []
 
     async def call(self, method: str, **parameters: Any) -> Any:
         """One command of the protocol for this page."""
         return await self._browser.call(method, parameters, self._session)
 
     def happened(self, event: str, told: dict[str, Any]) -> None:
-        """The browser tells something: errors of scripts, refused requests, breaches of the page's policy."""
-        if event == "Runtime.exceptionThrown":
+        """The browser tells something: requests, errors of scripts, refused requests, breaches of the page's policy."""
+        if event == "Network.requestWillBeSent":
+            self.asked.append(told["request"]["url"])
+        elif event == "Runtime.exceptionThrown":
             details = told["exceptionDetails"]
             self.troubles.append(details.get("exception", {}).get("description") or details["text"])
         elif event == "Log.entryAdded" and told["entry"]["level"] == "error":
