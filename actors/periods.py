@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-DAY_MS = 86_400_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 _EPOCH = date(1970, 1, 1)
 
 Reset = Literal["never", "daily", "weekly", "monthly", "season"]

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from actors.content.part import Faults, Part, missing
+from actors.periods import DAY_MS, HOUR_MS
 from schemas import limits
 from schemas.shape import Amount, Count, Key, Line
 
@@ -17,6 +18,8 @@ Permission = Literal["invite", "review", "kick", "withdraw", "take_items", "desc
 """What a role may be allowed; the leader may do everything."""
 
 Percent = Annotated[int, Field(ge=0, le=1_000)]
+
+SECOND_IN_HOURS, SECOND_IN_DAYS = 1_000 / HOUR_MS, 1_000 / DAY_MS
 
 
 class Perk(Part):
@@ -52,7 +55,13 @@ class Territory(Part):
 
     title: Line
     income: Annotated[dict[Key, Amount], Field(max_length=limits.CURRENCIES_MAX)] = {}
-    every_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 24
+    every_hours: Annotated[int | float, Field(ge=SECOND_IN_HOURS, le=24 * 30)] = 24
+    """Parts of hours are allowed, down to a second."""
+
+    @property
+    def every_ms(self) -> int:
+        """The time from one income to the next."""
+        return round(self.every_hours * HOUR_MS)
 
 
 class Roles(Part):
@@ -69,8 +78,8 @@ class Guilds(Part):
     """What the founder pays."""
     members_max: Annotated[int, Field(ge=2, le=limits.GUILD_MEMBERS_MAX)] = 100
     officers_max: Annotated[int, Field(ge=0, le=limits.GUILD_MEMBERS_MAX)] = 10
-    invitation_days: Annotated[int, Field(ge=1, le=365)] = 7
-    """How long an invitation or a request is open."""
+    invitation_days: Annotated[int | float, Field(ge=SECOND_IN_DAYS, le=365)] = 7
+    """How long an invitation or a request is open; parts of days are allowed, down to a second."""
     storage_slots: Annotated[int, Field(ge=0, le=limits.GUILD_SLOTS_MAX)] = 200
     roles: Roles = Roles()
     levels: Annotated[list[Amount], Field(max_length=limits.LEVELS_MAX - 1)] = []
@@ -82,6 +91,11 @@ class Guilds(Part):
     board: Key | None = None
     """The board on which guilds are ranked by their experience."""
     territories: Annotated[dict[Key, Territory], Field(max_length=limits.CONTENT_ENTRIES_MAX)] = {}
+
+    @property
+    def invitation_ms(self) -> int:
+        """How long an invitation or a request is open."""
+        return round(self.invitation_days * DAY_MS)
 
     def level_of(self, experience: int) -> int:
         """The level that so much experience makes."""

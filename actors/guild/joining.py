@@ -5,7 +5,6 @@ from typing import Any
 from actors.core import ANYONE, Command, Consult, Effects, Event, Forget, Rejected, Remind, Tell, Turn
 from actors.guild.asking import answered, asked
 from actors.guild.state import Entry, Guild, Invitation, Request
-from actors.periods import DAY_MS
 from actors.player.guild import ReceiveInvitation, WithdrawInvitation
 from actors.player.guild_entry import EnterGuild
 from actors.player.inbox import Notify
@@ -97,7 +96,7 @@ class Join(Command[Guild]):
         guild.refuse_when_full(turn)
         if player not in guild.requests and len(guild.requests) >= limits.GUILD_REQUESTS_MAX:
             raise Rejected("requests_too_many", "Too many ask to join already.")
-        expires_at = turn.at + turn.content.guilds.invitation_days * DAY_MS
+        expires_at = turn.at + turn.content.guilds.invitation_ms
         request = turn.new_id()
         yield JoinRequested(player=player, name=name, request=request, expires_at=expires_at)
         yield Remind(f"request:{player}", expires_at, ExpireRequest(player=player, request=request))
@@ -245,7 +244,7 @@ class Invite(Command[Guild]):
         guild.refuse_when_full(turn)
         if self.player not in guild.invitations and len(guild.invitations) >= limits.GUILD_INVITATIONS_MAX:
             raise Rejected("invitations_too_many", "Too many invitations are open.")
-        expires_at = turn.at + turn.content.guilds.invitation_days * DAY_MS
+        expires_at = turn.at + turn.content.guilds.invitation_ms
         invitation = turn.new_id()
         yield PlayerInvited(
             player=self.player, name=name, invitation=invitation, by=turn.caller.user, expires_at=expires_at

@@ -8,8 +8,6 @@ from actors.guild.state import Booking, Guild, Holding
 from schemas import limits
 from schemas.shape import Key
 
-HOUR_MS = 3_600_000
-
 
 def _territory_of(turn: Turn, name: str) -> Territory:
     territory = turn.content.guilds.territories.get(name)
@@ -36,7 +34,7 @@ class ClaimTerritory(Command[Guild]):
             return {"held": True}
         if len(guild.territories) >= limits.TERRITORIES_MAX:
             raise Rejected("territories_too_many", f"A guild holds {limits.TERRITORIES_MAX} territories at most.")
-        due = turn.at + found.every_hours * HOUR_MS
+        due = turn.at + found.every_ms
         yield TerritoryClaimed(territory=self.territory, at=turn.at, pays_at=due)
         yield _income(guild, turn, self.territory, due)
         return {"held": True}
@@ -134,7 +132,7 @@ class CollectIncome(Command[Guild]):
         found = turn.content.guilds.territories.get(self.territory)
         if holding is None or found is None or holding.pays_at != self.due:
             return {}
-        every_ms = found.every_hours * HOUR_MS
+        every_ms = found.every_ms
         times = 1 + max(0, turn.at - self.due) // every_ms
         due = self.due + times * every_ms
         percent = 100 + turn.content.guilds.perks_of(guild.level).income_percent

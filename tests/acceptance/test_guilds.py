@@ -2,65 +2,11 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
-from tests.acceptance.clients import API, Answer, Door, Sockets, User, fresh_name
-
-DIRECTORY = f"{API}/actors/guild_directory/main"
-
-
-def fresh_key() -> str:
-    return fresh_name("guild-").lower()
-
-
-def guild(key: str) -> str:
-    return f"{API}/actors/guild/{key}"
-
-
-async def say(door: Door, user: User, key: str, command: str, **fields: Any) -> Answer:
-    return await door.post(f"{guild(key)}/{command}", fields, as_=user)
-
-
-async def done(door: Door, user: User, key: str, command: str, **fields: Any) -> Any:
-    """The data of the reply to a command that is not refused."""
-    answer = await say(door, user, key, command, **fields)
-    assert answer.status == 200, answer
-    return answer.body["data"]
-
-
-async def found(door: Door, user: User, **fields: Any) -> str:
-    """The key of a guild that stands."""
-    key = fresh_key()
-    await done(door, user, key, "create", name=key, **fields)
-    await member(door, user, key, user)
-    return key
-
-
-async def asked(door: Door, user: User, key: str, query: str) -> Any:
-    answer = await door.get(f"{guild(key)}/{query}", as_=user)
-    assert answer.status == 200, answer
-    return answer.body["data"]
-
-
-async def member(door: Door, as_: User, key: str, user: User) -> None:
-    """Wait until the user belongs to the guild, by its own word and by the guild's."""
-    await door.until(
-        "the player belongs to the guild",
-        lambda: door.get(f"{API}/actors/player/me/own_guild", as_=user),
-        lambda answer: (answer.body["data"]["guild"] or {}).get("guild") == key,
-    )
-    await door.until(
-        "the guild has the player",
-        lambda: door.get(f"{guild(key)}/profile", as_=as_),
-        lambda answer: answer.status == 200 and user.id in {row["userId"] for row in answer.body["data"]["roster"]},
-    )
-
-
-async def balance(door: Door, user: User) -> int:
-    answer = await door.get(f"{API}/actors/player/me/wallet", as_=user)
-    return int(answer.body["data"]["balances"].get("gold", 0))
+from tests.acceptance.clients import API, Door, Sockets, User
+from tests.acceptance.guildhall import DIRECTORY, asked, balance, done, found, fresh_key, guild, member, say
 
 
 async def test_gs_08_a_guild_is_founded_paid_for_and_found(door: Door, alice: User, bob: User) -> None:

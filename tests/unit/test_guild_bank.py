@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from actors.content.guilds import Guilds
 from actors.core import Address, Caller
 from actors.guild.answers import ReceiveDeposit
 from actors.leaderboard.gathers import Top
@@ -180,6 +181,28 @@ def test_income_that_was_due_while_all_was_down_comes_for_each_day(stage: Stage,
     assert guild_of(stage).bank == {"gold": 120}
     stage.wait(23 * HOUR_S)
     assert guild_of(stage).bank == {"gold": 160}
+
+
+def test_a_territory_may_yield_its_income_many_times_a_day() -> None:
+    content = starter_content()
+    mill = content.guilds.territories["old_mill"].model_copy(update={"every_hours": 0.5})
+    guilds = content.guilds.model_copy(update={"territories": {"old_mill": mill}})
+    stage = Stage(content.model_copy(update={"guilds": guilds}))
+    found(Person(stage, "alice"))
+    order(stage, "claim_territory", territory="old_mill")
+    stage.wait(2 * HOUR_S)
+    assert guild_of(stage).bank == {"gold": 160}
+    stage.check()
+
+
+@pytest.mark.parametrize(
+    "fields", [{"invitation_days": 0}, {"territories": {"mill": {"title": "M", "every_hours": 0}}}]
+)
+def test_nothing_of_guilds_ends_within_a_second(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="greater than or equal"):
+        Guilds.model_validate(fields)
+    assert Guilds.model_validate({"invitation_days": 7}).invitation_ms == 7 * 24 * HOUR_S * 1_000
+    assert Guilds.model_validate({"invitation_days": 1 / 86_400}).invitation_ms == 1_000
 
 
 def test_a_contested_territory_yields_nothing(stage: Stage, alice: Person) -> None:
