@@ -31,9 +31,7 @@ class Attempt:
     @property
     def by_the_game(self) -> bool:
         """Whether the rules of the game refused it, such as `balance_too_low`: no fault of the server."""
-        return (
-            self.status is not None and 400 <= self.status < 500 and (self.code.islower() or self.code == "FORBIDDEN")
-        )
+        return self.status is not None and 400 <= self.status < 500 and self.code.islower()
 
     @property
     def unknown(self) -> bool:

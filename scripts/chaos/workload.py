@@ -24,6 +24,8 @@ from scripts.terminal import Failed
 
 _CONTENT = "SELECT body FROM content WHERE active"
 _TRUSTED_ACCOUNTS = 8
+_ROLES_KNOWN_S = 1.5
+"""Every gateway has heard of a granted role by then."""
 
 
 class Workload:
@@ -54,6 +56,7 @@ class Workload:
         self._guests = guests
         self.company.guests = [guest.user_id for guest in guests]
         trusted = [await self._trusted(database) for _ in range(_TRUSTED_ACCOUNTS)]
+        await asyncio.sleep(_ROLES_KNOWN_S)
         self.subjects = [Address("player", guest.user_id) for guest in guests]
         names = [(f"chaos-{self._mark}-{number}", f"Chaos {number}") for number in range(count)]
         self.subjects += [Address("player", one.user_id) for one in await trusted[0].provision(names)]

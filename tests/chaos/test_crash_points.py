@@ -1,6 +1,7 @@
 """RT-01: a real process is killed at each fault point under load; another takes over, and nothing is lost."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator
 
@@ -34,6 +35,8 @@ PASSES = {
     "publish_before_version_mark": 6,
 }
 """At which pass the process is killed; the seed moves it a little."""
+SELDOM = frozenset({"tell_delivered_before_mark", "checkpoint_half", "lease_renew_lost", "takeover_before_load"})
+"""What a process passes a few times only, at its start or once a second."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -70,12 +73,16 @@ async def test_nothing_is_lost_when_a_process_is_killed_at(
     load = Bells(greenroom, CLIENTS, f"{point}-{seed}")
     await load.join()
     running = asyncio.gather(load.play(0.01), *(load.ring() for _ in range(4)))
-    killed = await nursery.start(f"{point}=crash@{PASSES[point] + 3 * seed}")
-    await eventually(lambda: killed in nursery.ended or running.done(), 60)
-    assert nursery.ended.get(killed) == -signal.SIGKILL
-    await load.goes_on(5)
-    load.stop.set()
-    await running
+    killed = await nursery.start(f"{point}=crash@{PASSES[point] + seed * (1 if point in SELDOM else 3)}")
+    try:
+        await eventually(lambda: killed in nursery.ended or running.done(), 60)
+        assert nursery.ended.get(killed) == -signal.SIGKILL
+        await load.goes_on(5)
+    finally:
+        load.stop.set()
+        await running
+        if killed not in nursery.ended:
+            os.kill(killed, signal.SIGKILL)
     report = await load.verdict()
     assert report.findings == []
     assert load.answered > 0
