@@ -49,6 +49,8 @@ TOP_ROWS_MAX = 100
 AROUND_ROWS_MAX = 50
 LEDGER_ENTRIES_MAX = 200
 """Newest wallet entries kept in the state; all of them stay in the journal."""
+SURPLUS_MAX = 2**62
+"""Of one currency that waits for room in a wallet: more than all players together could bring."""
 INBOX_MAX = 200
 CURRENCIES_MAX = 50
 BOARDS_PER_PLAYER_MAX = 50

@@ -31,4 +31,9 @@ def faults_of_rewards(place: str, rewards: Rewards, content: "Content") -> Fault
         faults += missing(f"{place}.currencies.{name}", "currency", name, content.currencies)
     for name in rewards.items:
         faults += missing(f"{place}.items.{name}", "item", name, content.items)
+    uniques = sum(
+        count for name, count in rewards.items.items() if name in content.items and content.items[name].unique
+    )
+    if uniques > limits.UNIQUES_AT_ONCE_MAX:
+        faults.append((f"{place}.items", f"must hold {limits.UNIQUES_AT_ONCE_MAX} unique items at most, not {uniques}"))
     return faults

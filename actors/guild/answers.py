@@ -191,7 +191,7 @@ class ReceiveDeposit(Command[Guild]):
         }
         if not guild.exists() or self.amount > guild.room_for(self.currency):
             yield DepositReturned(**fields)
-            back = Credit(currency=self.currency, amount=self.amount, reason=f"returned by {turn.key}")
+            back = Credit(currency=self.currency, amount=self.amount, reason=f"returned by {turn.key}", owed=True)
             yield Tell(player_address(self.player), back)
             return {"accepted": False}
         balance = guild.bank.get(self.currency, 0) + self.amount

@@ -86,7 +86,7 @@ class Withdraw(Command[Guild]):
             balance=balance,
             at=turn.at,
         )
-        credit = Credit(currency=self.currency, amount=self.amount, reason=f"withdrawal from {guild.name}")
+        credit = Credit(currency=self.currency, amount=self.amount, reason=f"withdrawal from {guild.name}", owed=True)
         yield Tell(player_address(member), credit, into="wallet")
         return {"currency": self.currency, "balance": balance}
 

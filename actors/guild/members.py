@@ -86,7 +86,7 @@ class Disband(Command[Guild]):
         paid_out = {currency: amount for currency, amount in sorted(guild.bank.items()) if amount}
         yield Disbanded(by=leader, members=list(guild.members), paid_out=paid_out, at=turn.at)
         for currency, amount in paid_out.items():
-            credit = Credit(currency=currency, amount=amount, reason=f"bank of {guild.name}")
+            credit = Credit(currency=currency, amount=amount, reason=f"bank of {guild.name}", owed=True)
             yield Tell(player_address(leader), credit)
         yield Tell(directory_address(), ReleaseName(guild=turn.key, founding=guild.founding))
         for player in guild.members:

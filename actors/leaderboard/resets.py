@@ -130,7 +130,9 @@ def _rewards(board: Board, name: str, rows: list[Row]) -> Effects:
     for reward in board.rewards:
         for rank in range(reward.first, min(reward.last, len(rows)) + 1):
             to = Address("player", rows[rank - 1][2])
-            yield Tell(to, Credit(currency=reward.currency, amount=reward.amount, reason=f"{name}, rank {rank}"))
+            yield Tell(
+                to, Credit(currency=reward.currency, amount=reward.amount, reason=f"{name}, rank {rank}", owed=True)
+            )
             data: dict[str, str | int | bool] = {"board": name, "rank": rank, "amount": reward.amount}
             yield Tell(to, Notify(template="board_reward", data={**data, "currency": reward.currency}))
     return None

@@ -8,7 +8,7 @@ from pydantic import Field
 from actors.content.crafting import Recipe
 from actors.core import Command, Effects, Event, Forget, Query, Rejected, Remind, Turn
 from actors.player.character import gained
-from actors.player.inventory import ItemsReceived, received, taken
+from actors.player.inventory import ItemsReceived, has_room, received, taken
 from actors.player.state import Job, Player, counted
 from actors.times import rfc3339
 from schemas import limits
@@ -57,7 +57,7 @@ def _guard(player: Player, turn: Turn, recipe: Recipe) -> None:
     in_line = sum(job.station == (recipe.station or "") for job in player.jobs.values())
     if len(player.jobs) >= limits.CRAFTING_QUEUE_MAX or (station and in_line >= station.queue):
         raise Rejected("queue_full", "Too much work is in line already.")
-    if len(player.waiting) >= limits.ITEMS_WAITING_MAX:
+    if not has_room(player):
         raise Rejected("bag_full", "The bag is full, and too much waits for room in it.")
 
 

@@ -26,6 +26,8 @@ class Notify(Command[Player]):
     """The player whose doing it is; nothing comes from one that was blocked or muted."""
     about: Key | None = None
     """What it is about, such as a channel: it is read when that was (see ReadAbout)."""
+    latest: bool = False
+    """Whether it takes the place of an unread one about the same, instead of not being told."""
 
     def decide(self, player: Player, turn: Turn) -> Effects:
         return (
@@ -37,6 +39,7 @@ class Notify(Command[Player]):
                 sender=self.sender,
                 about=self.about or "",
                 lives_days=self.lives_days,
+                latest=self.latest,
             )
         )
 

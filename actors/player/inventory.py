@@ -1,6 +1,7 @@
 """How items come to a player and leave it: into the bag, out of it, and what waits when the bag is full."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -55,10 +56,11 @@ def has_room(player: Player) -> bool:
 class Packing:
     """Where what comes will lie: on stacks that have room, then in free slots; the rest waits."""
 
-    def __init__(self, player: Player, turn: Turn) -> None:
+    def __init__(self, player: Player, turn: Turn, slots: int | None = None) -> None:
+        """`slots` is how many free ones may be taken at most."""
         self._player = player
         self._turn = turn
-        self._free = free_slots(player, turn)
+        self._free = islice(free_slots(player, turn), slots)
         self.placed: list[Placed] = []
         self.waiting: list[Lot] = []
 
@@ -83,12 +85,12 @@ class Packing:
 
     def _wait(self, name: str, quantity: int) -> None:
         for lot in self._player.waiting.values():
-            if lot.item == name and not lot.history:
-                if lot.quantity + quantity > limits.INTEGER_MAX:
-                    raise Rejected("items_too_many", f"No more than {limits.INTEGER_MAX} {name} can wait.")
-                self.waiting.append(lot.copied(quantity))
-                return
-        self.waiting.append(Lot(id=self._turn.new_id(), item=name, quantity=quantity))
+            more = min(quantity, limits.INTEGER_MAX - lot.quantity)
+            if lot.item == name and not lot.history and more:
+                self.waiting.append(lot.copied(more))
+                quantity -= more
+        if quantity:
+            self.waiting.append(Lot(id=self._turn.new_id(), item=name, quantity=quantity))
 
     def put_unique(self, lot: Lot) -> None:
         """One that has an id and a history."""
@@ -114,14 +116,15 @@ def received(
     by: str = "",
     *,
     owed: bool = False,
+    slots: int | None = None,
 ) -> "ItemsReceived":
     """All of it comes, and waits where the bag is full; at most one such event in a turn, for it plans the slots.
 
     `items` are made anew, `lots` are unique items that come from somebody else. Refused when an item is unknown, and as
-    `bag_full` when too much waits already; what is `owed` waits all the same.
+    `bag_full` when too much waits already; what is `owed` waits all the same. No more than `slots` free ones are taken.
     """
     mark = Mark(how=reason, by=by, at=turn.at, content=turn.content.version)
-    packing = Packing(player, turn)
+    packing = Packing(player, turn, slots)
     given = dict(sorted((items or {}).items()))
     moved = list(lots)
     known = turn.content.items
@@ -338,10 +341,13 @@ class ItemsClaimed(Event[Player]):
             if placed.history:
                 del player.waiting[placed.id]
                 continue
-            lot = next(lot for lot in player.waiting.values() if lot.item == placed.item and not lot.history)
-            lot.quantity -= placed.quantity
-            if lot.quantity <= 0:
-                del player.waiting[lot.id]
+            left = placed.quantity
+            for lot in [lot for lot in player.waiting.values() if lot.item == placed.item and not lot.history]:
+                part = min(left, lot.quantity)
+                left -= part
+                lot.quantity -= part
+                if lot.quantity <= 0:
+                    del player.waiting[lot.id]
 
     def push(self) -> Mapping[str, Any]:
         return {"claimed": dict(self.items)}

@@ -13,6 +13,8 @@ from schemas.shape import Key
 
 LIVES_DAYS = 30
 """Where the content does not say how long a notification lives."""
+RENEWED_QUIETLY_MS = 5_000
+"""A message that takes the place of one which is not older than this is not pushed: whoever looks, finds it."""
 
 _USUAL = NoticeSettings()
 
@@ -30,9 +32,9 @@ def hears(player: Player, sender: str | None) -> bool:
     return sender is None or not (sender in player.blocked or sender in player.muted)
 
 
-def _unread_about(player: Player, turn: Turn, template: str, about: str) -> bool:
+def _unread_about(player: Player, turn: Turn, template: str, about: str) -> Message | None:
     same = (message for message in player.inbox if message.about == about and message.template == template)
-    return any(not message.read and message.expires_at > turn.at for message in same)
+    return next((message for message in same if not message.read and message.expires_at > turn.at), None)
 
 
 def notice(
@@ -44,21 +46,26 @@ def notice(
     sender: str | None = None,
     about: str = "",
     lives_days: int | None = None,
+    latest: bool = False,
 ) -> Effects:
     """A message into the inbox, unless the player does not want it, or one about the same lies there unread; the reply
-    names it, or None."""
+    names it, or None. With `latest` it takes the place of the unread one."""
     found = turn.content.notifications.templates.get(template)
     chosen = notice_settings(player)
     if not hears(player, sender) or (found is not None and found.kind in chosen.off):
         return {"id": None}
-    if about and _unread_about(player, turn, template, about):
+    unread = _unread_about(player, turn, template, about) if about else None
+    if unread is not None and not latest:
         # Who asks, takes it back and asks again would fill the inbox with it, and push out what others say.
         return {"id": None}
-    message_id = turn.new_id()
+    message_id = turn.new_id() if unread is None else unread.id
     lives_days = lives_days or (found.lives_days if found is not None else LIVES_DAYS)
     expires_at = turn.at + lives_days * DAY_MS
-    yield Notified(id=message_id, template=template, data=data, at=turn.at, expires_at=expires_at, about=about)
-    if found is not None and found.away and (chosen.mail or chosen.push):
+    quiet = unread is not None and turn.at <= unread.at + RENEWED_QUIETLY_MS
+    yield Notified(
+        id=message_id, template=template, data=data, at=turn.at, expires_at=expires_at, about=about, quiet=quiet
+    )
+    if unread is None and found is not None and found.away and (chosen.mail or chosen.push):
         title, body = turn.content.notifications.rendered(template, chosen.language, data)
         row = {"user_id": player.id, "title": title, "body": body, "at": turn.at}
         for way, wanted in (("mail", chosen.mail), ("push", chosen.push)):
@@ -68,7 +75,8 @@ def notice(
 
 
 class Notified(Event[Player]):
-    """A message came. In a full inbox it takes the place of the oldest one, read ones first."""
+    """A message came, or takes the place of an unread one with its id. In a full inbox the oldest one gives way, read
+    ones first."""
 
     id: str
     template: str
@@ -76,9 +84,10 @@ class Notified(Event[Player]):
     at: int
     expires_at: int
     about: str = ""
+    quiet: bool = False
 
     def apply(self, player: Player) -> None:
-        player.inbox = [message for message in player.inbox if message.expires_at > self.at]
+        player.inbox = [m for m in player.inbox if m.expires_at > self.at and m.id != self.id]
         if len(player.inbox) >= limits.INBOX_MAX:
             player.inbox.remove(next((message for message in player.inbox if message.read), player.inbox[0]))
         player.inbox.append(
@@ -93,6 +102,8 @@ class Notified(Event[Player]):
         )
 
     def push(self) -> Mapping[str, Any]:
+        if self.quiet:
+            return {}
         return {"notifications": [{"id": self.id, "template": self.template, "data": self.data}]}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from actors.content import Quest
 from actors.core import Command, Effect, Effects, Event, Forget, Query, Rejected, Remind, Tell, Turn
 from actors.player.inbox import Notify
+from actors.player.inventory import has_room
 from actors.player.rewards import GrantRewards
 from actors.player.state import Errand, Fulfilled, Player
 from actors.times import rfc3339
@@ -91,6 +92,8 @@ class StartQuest(Command[Player]):
         lacking = unmet(player, quest)
         if lacking is not None:
             raise Rejected("quest_locked", lacking)
+        if quest.rewards.items and not has_room(player):
+            raise Rejected("bag_full", "The bag is full, and too much waits for room in it already.")
         if sum(not errand.over(turn.at) for errand in player.quests.values()) >= limits.QUESTS_ACTIVE_MAX:
             raise Rejected("quests_too_many", f"A player can be on {limits.QUESTS_ACTIVE_MAX} quests at a time.")
         if self.quest not in player.quests_done and len(player.quests_done) >= limits.QUESTS_REMEMBERED_MAX:

@@ -5,12 +5,12 @@ from actors.core import Command, Effects, Turn
 from actors.player.character import gained
 from actors.player.inventory import Items, received
 from actors.player.state import Player
-from actors.player.wallet import credited
+from actors.player.wallet import owed
 from schemas.shape import Amount, Text
 
 
 class GrantRewards(Command[Player]):
-    """Gives all of it, or is refused; a refused one is tried again, and in the end waits among the dead letters."""
+    """Gives all of it: it was earned, so what finds no room in the bag or the wallet waits until there is some."""
 
     rewards: Rewards
     reason: Text
@@ -18,10 +18,10 @@ class GrantRewards(Command[Player]):
     def decide(self, player: Player, turn: Turn) -> Effects:
         currencies = dict(sorted(self.rewards.currencies.items()))
         for currency, amount in currencies.items():
-            yield credited(player, turn, currency, amount, self.reason)
+            yield from owed(player, turn, currency, amount, self.reason)
         yield from gained(player, turn, self.rewards.experience, self.reason)
         if self.rewards.items:
-            yield received(player, turn, self.reason, self.rewards.items)
+            yield received(player, turn, self.reason, self.rewards.items, owed=True)
         return {"currencies": currencies, "experience": self.rewards.experience, "items": dict(self.rewards.items)}
 
 

@@ -1,7 +1,7 @@
 """What a player does for a trade that was agreed on: it puts up what it offered, or says why it cannot."""
 
-from actors.core import Command, Effects, Event, Query, Rejected, Tell, Turn
-from actors.player.inventory import ItemsTaken, has_room, item_of, stack_of, taken
+from actors.core import Command, Effects, Event, Rejected, Tell, Turn
+from actors.player.inventory import ItemsTaken, item_of, stack_of, taken
 from actors.player.state import Player
 from actors.player.wallet import WalletChanged, debited
 from actors.trade.delivery import Deliver
@@ -60,13 +60,3 @@ class PutUpDeclined(Event[Player]):
 
     def apply(self, player: Player) -> None:
         """It changes nothing."""
-
-
-class TradeName(Query[Player]):
-    """What a trade knows of the player: how it is called, and whether it has room for items. Who does not exist has no
-    name."""
-
-    creates = True
-
-    def answer(self, player: Player, turn: Turn) -> dict[str, str | bool]:
-        return {"name": player.name, "room": has_room(player)}

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from actors.core import ANYONE, Command, Consult, Effects, Event, Query, Rejected, Remind, Tell, Turn
-from actors.player.inbox import Notify
-from actors.player.trading import PutUp, TradeName
+from actors.player.gifts import TradeName
+from actors.player.trading import PutUp
 from actors.times import rfc3339
-from actors.trade.delivery import Cancelled
+from actors.trade.delivery import Cancelled, told_once
 from actors.trade.goods import Goods
 from actors.trade.state import Trade
 from schemas.address import player as player_address
@@ -19,13 +19,15 @@ LIVES_MS = 10 * 60 * 1_000
 """How long two players may bargain."""
 
 
-def _asked(trade: Trade, turn: Turn, partner: str) -> Consult:
-    """Whether the other side is there; the key of the trade must be new."""
+def _asked(trade: Trade, turn: Turn, partner: str, gift: Goods | None = None) -> Consult:
+    """Whether the other side is there, and may get the gift; the key of the trade must be new."""
     if trade.exists():
         raise Rejected("trade_taken", "There is a trade of this key already.")
     if partner == turn.caller.user:
         raise Rejected("trade_with_oneself", "Nobody trades with itself.")
-    return Consult(player_address(partner), TradeName())
+    return Consult(
+        player_address(partner), TradeName() if gift is None else TradeName(goods=gift, giver=turn.caller.user)
+    )
 
 
 def _refuse_strangers(turn: Turn) -> None:
@@ -35,9 +37,11 @@ def _refuse_strangers(turn: Turn) -> None:
         raise Rejected("player_unknown", "There is no such player.")
 
 
-def _room(turn: Turn) -> bool:
-    """Whether the player who was asked has room for items. Who says nothing has: what comes waits, and is not lost."""
-    return turn.answer is None or bool(turn.answer.data.get("room", True))
+def _refuse_without_room(turn: Turn) -> None:
+    """Who was asked says what is in the way. Who says nothing has room: what comes waits, and is not lost."""
+    said = {} if turn.answer is None else turn.answer.data
+    if said.get("because"):
+        raise Rejected(said["because"], said["message"])
 
 
 class Open(Command[Trade]):
@@ -57,8 +61,7 @@ class Open(Command[Trade]):
         ends, caller = turn.at + LIVES_MS, turn.caller.user
         yield Opened(key=turn.key, sides=[caller, self.partner], gift=False, expires_at=ends)
         yield Remind("expire", ends, Expire())
-        told = Notify(template="trade_opened", data={"trade": turn.key, "by": caller}, sender=caller)
-        yield Tell(player_address(self.partner), told)
+        yield Tell(player_address(self.partner), told_once("trade_opened", turn.key, caller, by=caller))
         return {"trade": turn.key, "expiresAt": rfc3339(ends)}
 
 
@@ -75,12 +78,11 @@ class Give(Command[Trade]):
     def consults(self, trade: Trade, turn: Turn) -> Consult:
         if self.goods.nothing:
             raise Rejected("offer_empty", "A gift should hold something.")
-        return _asked(trade, turn, self.to)
+        return _asked(trade, turn, self.to, self.goods)
 
     def decide(self, trade: Trade, turn: Turn) -> Effects:
         _refuse_strangers(turn)
-        if self.goods.things and not _room(turn):
-            raise Rejected("bag_full", "There is no room for it in the other's bag.")
+        _refuse_without_room(turn)
         giver = turn.caller.user
         yield Opened(key=turn.key, sides=[giver, self.to], gift=True, expires_at=turn.at)
         yield Offered(user=giver, goods=self.goods, revision=1)
@@ -148,7 +150,8 @@ class Confirm(Command[Trade]):
 
     def consults(self, trade: Trade, turn: Turn) -> Consult | None:
         user = trade.bargainer(turn)
-        return Consult(player_address(user), TradeName()) if trade.gets_things(user) else None
+        comes = trade.offers.get(trade.other(user))
+        return None if comes is None or comes.nothing else Consult(player_address(user), TradeName(goods=comes))
 
     def decide(self, trade: Trade, turn: Turn) -> Effects:
         user = trade.bargainer(turn)
@@ -159,8 +162,7 @@ class Confirm(Command[Trade]):
         giving = [side for side in trade.sides if side in trade.offers and not trade.offers[side].nothing]
         if not giving:
             raise Rejected("offer_empty", "Nobody offers anything.")
-        if trade.gets_things(user) and not _room(turn):
-            raise Rejected("bag_full", "There is no room in your bag for what the other offers.")
+        _refuse_without_room(turn)
         both = bool(trade.confirmed)
         yield Confirmed(user=user)
         if both:

@@ -7,11 +7,17 @@ from pydantic import Field
 
 from actors.core import Command, Effects, Event, Rejected, Tell, Turn
 from actors.player.handover import HandOver
-from actors.player.inbox import Notify
+from actors.player.inbox import Details, Notify
 from actors.trade.goods import Held
 from actors.trade.state import Trade
 from schemas.address import player as player_address
 from schemas.shape import Key
+
+
+def told_once(template: str, trade: str, sender: str, **more: str) -> Notify:
+    """What somebody does unasked for: however often it does, the other has one unread message of it, about the last."""
+    data: Details = {"trade": trade, **more}
+    return Notify(template=template, data=data, sender=sender, about=sender, latest=True)
 
 
 class Deliver(Command[Trade]):
@@ -42,9 +48,10 @@ class Deliver(Command[Trade]):
             to = player_address(trade.other(user))
             yield Tell(to, HandOver(trade=trade.key, held=goods, by=user, reason=reason))
         for user in trade.sides:
-            # A trade was agreed to. A gift comes unasked for, and is not told of by whom the player does not hear.
-            sender = trade.other(user) if trade.gift else None
-            told = Notify(template=f"{reason}_completed", data={"trade": trade.key}, sender=sender)
+            told = Notify(template=f"{reason}_completed", data={"trade": trade.key})
+            if trade.gift and user != trade.sides[0]:
+                # A trade was agreed to. A gift comes unasked for, and is not told of by whom the player does not hear.
+                told = told_once("gift_completed", trade.key, trade.sides[0])
             yield Tell(player_address(user), told)
         return {"standing": "completed", "why": ""}
 

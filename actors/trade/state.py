@@ -49,11 +49,6 @@ class Trade(Actor):
         first, second = self.sides
         return second if user == first else first
 
-    def gets_things(self, user: str) -> bool:
-        """Whether the other side offers this one what takes room in a bag."""
-        offer = self.offers.get(self.other(user))
-        return offer is not None and offer.things
-
     def side(self, turn: Turn) -> str:
         """The caller, who must be one of the two."""
         if turn.caller.user not in self.sides:

@@ -112,9 +112,10 @@ class LedgerEntry(Model):
 
 
 class Wallet(Model):
-    """What the player owns of each currency, and the newest changes, newest first."""
+    """What the player owns of each currency, what waits for room, and the newest changes, newest first."""
 
     balances: dict[str, int]
+    surplus: dict[str, int] = {}
     ledger: list[LedgerEntry]
 
 

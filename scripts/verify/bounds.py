@@ -36,6 +36,8 @@ def of_player(player: Player) -> Iterator[Measure]:
     for currency, balance in player.wallet.items():
         yield currency, balance, limits.INTEGER_MAX
         yield f"{currency} owed", -balance, 0
+    for currency, waiting in player.surplus.items():
+        yield f"{currency} that wait", waiting, limits.SURPLUS_MAX
 
 
 def of_leaderboard(shard: Leaderboard) -> Iterator[Measure]:

@@ -17,10 +17,10 @@ from actors.player.inventory import GrantItems, ItemsReceived, ItemsTaken
 from actors.player.notices import Notified
 from actors.player.state import Player
 from actors.player.trading import PutUp, PutUpDeclined
-from actors.player.wallet import WalletChanged
+from actors.player.wallet import SurplusKept, WalletChanged
 from actors.trade.goods import Goods, Held
 from schemas import limits
-from scripts.verify.item_messages import lots_of
+from scripts.verify.item_messages import amount_of, lots_of
 
 Events = list[Event[Any]]
 Guess = Callable[[Events, Any, Turn], Command[Any]]
@@ -29,7 +29,8 @@ Guess = Callable[[Events, Any, Turn], Command[Any]]
 def _notify(events: Events, player: Player, turn: Turn) -> Command[Any]:
     told = _first(events, Notified)
     days = (told.expires_at - told.at) // DAY_MS
-    return Notify(template=told.template, data=told.data, lives_days=days, about=told.about or None)
+    latest = any(message.id == told.id for message in player.inbox)
+    return Notify(template=told.template, data=told.data, lives_days=days, about=told.about or None, latest=latest)
 
 
 def _read_about(events: Events, player: Player, turn: Turn) -> Command[Any]:
@@ -81,8 +82,8 @@ def _hand_over(events: Events, player: Player, turn: Turn) -> Command[Any]:
     currencies: dict[str, int] = {}
     trade, reason, by, held = "unknown", "", "unknown", Held()
     for event in events:
-        if isinstance(event, WalletChanged):
-            currencies[event.currency] = event.change
+        if isinstance(event, WalletChanged | SurplusKept):
+            currencies[event.currency] = currencies.get(event.currency, 0) + amount_of(event)
             reason, _, trade = event.reason.partition(" ")
         elif isinstance(event, ItemsReceived):
             items, lots = lots_of(event)

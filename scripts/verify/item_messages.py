@@ -12,7 +12,7 @@ from actors.player.character import ExperienceGained
 from actors.player.inventory import GrantItems, ItemsReceived
 from actors.player.rewards import GrantRewards
 from actors.player.state import Lot
-from actors.player.wallet import WalletChanged
+from actors.player.wallet import SurplusKept, WalletChanged
 from actors.trade.delivery import Deliver, Delivered
 from schemas import limits
 from scripts.verify.guild_messages import same_fields
@@ -47,14 +47,19 @@ def _grant_items(events: Events) -> Command[Any]:
     return GrantItems.model_construct(items=items, lots=lots, reason=received.reason, by=received.by, owed=True)
 
 
+def amount_of(came: WalletChanged | SurplusKept) -> int:
+    """How much of it came, into the wallet or beside it."""
+    return came.change if isinstance(came, WalletChanged) else came.amount
+
+
 def granted(events: Events) -> tuple[Rewards, str] | None:
     """What a grant of rewards gave, and for what; None when it gave nothing."""
     currencies: dict[str, int] = {}
     items: dict[str, int] = {}
     experience, reason = 0, ""
     for event in events:
-        if isinstance(event, WalletChanged):
-            currencies[event.currency] = event.change
+        if isinstance(event, WalletChanged | SurplusKept):
+            currencies[event.currency] = currencies.get(event.currency, 0) + amount_of(event)
         elif isinstance(event, ExperienceGained):
             experience = event.amount
         elif isinstance(event, ItemsReceived):

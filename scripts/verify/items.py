@@ -10,7 +10,7 @@ from actors.player.handover import HandOver
 from actors.player.inventory import ItemsReceived, ItemsTaken
 from actors.player.state import Player
 from actors.player.trading import PutUp
-from actors.player.wallet import WalletChanged
+from actors.player.wallet import SurplusKept, WalletChanged
 from actors.trade.delivery import Deliver
 from actors.trade.goods import Held
 from actors.trade.state import Trade
@@ -83,6 +83,8 @@ def _moved(part: Part) -> Counter[str]:
     for event in part.events:
         if isinstance(event, WalletChanged):
             moved[event.currency] += abs(event.change)
+        elif isinstance(event, SurplusKept):
+            moved[event.currency] += event.amount
         elif isinstance(event, ItemsTaken | ItemsReceived):
             moved.update(event.items)
     return moved

@@ -8,8 +8,9 @@ from actors.fraud.assess import Report, Suspected
 from actors.fraud.places import Sight, Sighted
 from actors.leaderboard.place import Place, Placed
 from actors.leaderboard.resets import ClosePart, Finish, OpenPart, PartClosed, PartOpened
-from actors.player.wallet import Credit, Debit, WalletChanged
+from actors.player.wallet import Credit, Debit, SurplusKept, WalletChanged
 from scripts.verify import guild_messages, item_messages
+from scripts.verify.item_messages import amount_of
 
 Events = list[Event[Any]]
 
@@ -33,8 +34,9 @@ def _close_part(events: Events) -> Command[Any]:
 
 
 def _credit(events: Events) -> Command[Any]:
-    changed = _first(events, WalletChanged)
-    return Credit(currency=changed.currency, amount=changed.change, reason=changed.reason)
+    came = [event for event in events if isinstance(event, WalletChanged | SurplusKept)]
+    amount = sum(amount_of(event) for event in came)
+    return Credit(currency=came[0].currency, amount=amount, reason=came[0].reason, owed=True)
 
 
 def _debit(events: Events) -> Command[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from actors.core import Actor
 from actors.player.profile import Created
 from actors.player.state import Player
-from actors.player.wallet import Credit, WalletChanged
+from actors.player.wallet import Credit, SurplusKept, SurplusTaken, WalletChanged
 from schemas.address import Address
 from scripts.verify.past import Past
 from scripts.verify.report import Report
@@ -27,6 +27,8 @@ class Wallets(Watcher):
         """The sums of the player at hand."""
         self._said: Counter[str] = Counter()
         """The balances that its last events say."""
+        self._surplus: Counter[str] = Counter()
+        """What waits for room in its wallet."""
         self.held: Counter[str] = Counter()
         self.started: Counter[str] = Counter()
         self.granted: Counter[str] = Counter()
@@ -60,18 +62,33 @@ class Wallets(Watcher):
                     self._said.update(event.wallet)
                     self.started.update(event.wallet)
                 elif isinstance(event, WalletChanged):
-                    self._changed(past, part.name, event)
+                    self._changed(past, event.currency, event.change, event.balance)
+                    self._moved(past, part.name, event.currency, event.change)
+                elif isinstance(event, SurplusKept):
+                    self._kept(past, event.currency, event.amount, event.surplus)
+                    self._moved(past, part.name, event.currency, event.amount)
+                elif isinstance(event, SurplusTaken):
+                    self._kept(past, event.currency, -event.amount, event.surplus)
+                    self._changed(past, event.currency, event.amount, event.balance)
 
-    def _changed(self, past: Past, name: str, event: WalletChanged) -> None:
+    def _changed(self, past: Past, currency: str, change: int, balance: int) -> None:
         self._changes += 1
-        currency, change = event.currency, event.change
         self._wallet[currency] += change
         # From what the turn before said: one wrong turn is told once.
         due = self._said[currency] + change
-        self._said[currency] = event.balance
-        if event.balance != due:
-            what = f"{past}: {due - change} {change:+} {currency} became {event.balance} instead of {due}"
+        self._said[currency] = balance
+        if balance != due:
+            what = f"{past}: {due - change} {change:+} {currency} became {balance} instead of {due}"
             self.report.found("K6", past.address, what, _ROW.format(key=past.address.key))
+
+    def _kept(self, past: Past, currency: str, change: int, surplus: int) -> None:
+        due = self._surplus[currency] + change
+        self._surplus[currency] = surplus
+        if surplus != due:
+            what = f"{past}: {due - change} {change:+} {currency} that wait became {surplus} instead of {due}"
+            self.report.found("K6", past.address, what, _ROW.format(key=past.address.key))
+
+    def _moved(self, past: Past, name: str, currency: str, change: int) -> None:
         if change < 0:
             self.taken[currency] -= change
         elif name == Credit.wire_name and past.is_parcel:
@@ -83,13 +100,19 @@ class Wallets(Watcher):
         if address.kind != "player":
             return
         self.held.update(self._wallet)
+        self.held.update(self._surplus)
         if isinstance(actor, Player):
-            for currency in {*actor.wallet, *self._wallet}:
-                held, due = actor.wallet.get(currency, 0), self._wallet[currency]
-                if held != due:
-                    what = f"it holds {held} {currency}, its ledger adds up to {due}"
-                    self.report.found("K6", address, what, _ROW.format(key=address.key))
-        self._wallet, self._said = Counter(), Counter()
+            for currency in sorted({*actor.wallet, *self._wallet}):
+                self._compare(address, f"{currency}, its ledger", actor.wallet.get(currency, 0), self._wallet[currency])
+            for currency in sorted({*actor.surplus, *self._surplus}):
+                waiting = actor.surplus.get(currency, 0)
+                self._compare(address, f"{currency} that wait, which", waiting, self._surplus[currency])
+        self._wallet, self._said, self._surplus = Counter(), Counter(), Counter()
+
+    def _compare(self, address: Address, what: str, held: int, due: int) -> None:
+        if held != due:
+            told = f"it holds {held} {what} adds up to {due}"
+            self.report.found("K6", address, told, _ROW.format(key=address.key))
 
     async def end(self, snapshot: Any) -> None:
         currencies = sorted({*self.held, *self.started, *self.granted, *self.sent, *self.waiting})

@@ -63,6 +63,8 @@ class Player(Actor):
 
     wallet: dict[str, int] = {}
     ledger: list[Entry] = []
+    surplus: dict[str, int] = {}
+    """What the wallet had no room for, by currency; it comes in as soon as there is some."""
     inbox: list[Message] = []
     notices: NoticeSettings | None = None
     """None: as usual."""

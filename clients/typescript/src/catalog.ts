@@ -229,7 +229,7 @@ export interface Queries {
     quests: Record<string, never>;
     /** What can be made, by name, a page at a time; `next` continues after the page. */
     recipes: { station?: string | null; after?: string | null; limit?: number };
-    /** What the player owns, and the newest changes to it, newest first. */
+    /** What the player owns, what waits for room, and the newest changes to the wallet, newest first. */
     wallet: { limit?: number };
   };
   trade: {
