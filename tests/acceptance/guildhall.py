@@ -106,9 +106,15 @@ async def all_join(door: Door, key: str, users: Iterable[User]) -> None:
 
 
 async def balance(door: Door, user: User, currency: str = "gold") -> int:
+    """What is in the wallet, and what waits for room in it."""
     answer = await door.get(f"{API}/actors/player/me/wallet", as_=user)
     assert answer.status == 200, answer
-    return int(answer.body["data"]["balances"].get(currency, 0))
+    held = answer.body["data"]
+    return int(held["balances"].get(currency, 0)) + int(held.get("surplus", {}).get(currency, 0))
+
+
+async def bank(door: Door, user: User, key: str, currency: str = "gold") -> int:
+    return int((await asked(door, user, key, "bank"))["balances"].get(currency, 0))
 
 
 async def bag(door: Door, user: User) -> Counter[str]:
