@@ -185,7 +185,7 @@ class Gateway:
         application[ACCESS] = self._access
         application[LIMITER] = Limiter()
         application[SETTINGS] = self.settings
-        application.add_routes(Rest(self.calls, self.cache, self.presence).routes())
+        application.add_routes(Rest(self.calls, self.cache, self.watch).routes())
         application.add_routes(account_routes.routes(self._access))
         application.add_routes([*self.sockets.routes(), *self.health.routes()])
         application.add_routes([*Pages(self.settings.pages, "/play").routes(), *reference().routes()])

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from actors.runtime.bus import Bus
 from actors.runtime.router import Router
 from gateway.calls import refusal_of
 from gateway.logs import application_log
-from gateway.presence import CHANNEL, Presence
+from gateway.presence import CHANNEL, OFFLINE, Presence
 from gateway.socket import FrameId, Socket
 from schemas import frames
 from schemas.address import player
@@ -55,6 +56,18 @@ class PresenceWatch:
         socket.send(frames.answer(id_, "presence.initial", told, topic=PRESENCE_TOPIC, seq=self._seq))
         self._doubted |= circle
         self._filled.set()
+
+    async def seen_by(self, user: str, others: Sequence[str], *, friends_only: bool) -> dict[str, str]:
+        """The status of each of these, as this user may see it; raises Refusal.
+
+        With `friends_only`, all others seem to be offline: whoever opens a direct channel with somebody must not learn
+        by it when that one is there.
+        """
+        shown = set(others)
+        if friends_only:
+            shown &= {user, *await self._circle_of(user)}
+        statuses = await self._presence.statuses(sorted(shown))
+        return {other: statuses.get(other, OFFLINE) for other in others}
 
     def leave(self, socket: Socket) -> None:
         """Tell this socket no more."""

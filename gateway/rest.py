@@ -13,7 +13,7 @@ from gateway.cache import Cache
 from gateway.calls import Calls, Found, address_of
 from gateway.identity import address_of as address_of_peer
 from gateway.identity import caller_of, identity, request_id
-from gateway.presence import Presence
+from gateway.presence_watch import PresenceWatch
 from gateway.table import API, ROWS, Key, Row
 from schemas.address import Address
 from schemas.frames import Op
@@ -32,10 +32,10 @@ class _Op(Shape):
 class Rest:
     """The handlers, and what they need."""
 
-    def __init__(self, calls: Calls, cache: Cache, presence: Presence) -> None:
+    def __init__(self, calls: Calls, cache: Cache, watch: PresenceWatch) -> None:
         self._calls = calls
         self._cache = cache
-        self._presence = presence
+        self._watch = watch
 
     def routes(self) -> list[web.RouteDef]:
         """All paths that lead to actors."""
@@ -78,7 +78,7 @@ class Rest:
                 if row.verb == QUERY:
                     _, data = await self._answered(request, found, address, caller, fields)
                     if row.present:
-                        data = await self._with_presence(data, row.present)
+                        data = await self._with_presence(data, row.present, caller)
                 else:
                     data = (await self._asked(request, found, address, caller, fields)).data
             except Refusal as refusal:
@@ -135,9 +135,11 @@ class Rest:
             raise Refusal("INVALID", "The body should be an object.")
         return body
 
-    async def _with_presence(self, data: Any, member: str) -> Any:
-        """The answer, with the presence of each user in one of its lists."""
-        statuses = await self._presence.statuses([entry["userId"] for entry in data[member]])
+    async def _with_presence(self, data: Any, member: str, caller: Caller) -> Any:
+        """The answer, with the presence of each user in one of its lists; of friends only, if it says so."""
+        users = [entry["userId"] for entry in data[member]]
+        friends_only = data.get("presence") == "friends"
+        statuses = await self._watch.seen_by(caller.user, users, friends_only=friends_only)
         return {**data, member: [{**entry, "presence": statuses[entry["userId"]]} for entry in data[member]]}
 
     async def _asked(self, request: web.Request, found: Found, address: Address, caller: Caller, fields: Any) -> Reply:

@@ -98,7 +98,8 @@ class MemberLeft(Event[Channel]):
 
 
 class Members(Query[Channel]):
-    """Who is in the channel, in the order in which they came."""
+    """Who is in the channel, in the order in which they came, and whose `presence` may be told: that of all, or, in a
+    direct channel, of friends alone."""
 
     public = True
     callers = frozenset({ANYONE})
@@ -109,10 +110,11 @@ class Members(Query[Channel]):
     limit: Annotated[int, Field(ge=1, le=limits.CHANNEL_MEMBERS_MAX)] = 100
 
     def answer(self, channel: Channel, turn: Turn) -> dict[str, Any]:
-        insider(channel, turn)
+        # Anybody can open a direct channel with anybody: to watch over it is no reason to.
+        presence = "friends" if insider(channel, turn).other else "all"
         listed = list(channel.members.items())[self.after : self.after + self.limit]
         shown = [{"userId": user, "username": who.name, "joinedAt": rfc3339(who.at)} for user, who in listed]
-        return {"count": len(channel.members), "members": shown}
+        return {"count": len(channel.members), "members": shown, "presence": presence}
 
 
 def insider(channel: Channel, turn: Turn) -> Place:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -343,6 +343,33 @@ async def test_gs_07_who_is_present_among_the_members(door: Door, sockets: Socke
         return (found[alice.id], found[bob.id]) == ("online", "offline")
 
     await door.until("alice is there and bob is not", presence, there)
+
+
+async def test_gs_07_a_direct_channel_tells_neither_strangers_nor_the_blocked_who_is_there(
+    door: Door, sockets: Sockets, alice: User, bob: User
+) -> None:
+    channel, me = direct(alice, bob), f"{API}/actors/player/me"
+
+    async def members(of: str = channel) -> Answer:
+        return await door.get(f"{API}/channels/{of}/members", as_=alice, limit="1000")
+
+    def bob_is(status: str) -> Callable[[Answer], bool]:
+        return lambda answer: (bob.id, status) in {(who["userId"], who["presence"]) for who in answer.body["members"]}
+
+    async def accept() -> Answer:
+        return await door.post(f"{me}/accept_friend", {"player": alice.id}, as_=bob)
+
+    await join(door, alice, bob)
+    await sockets.open(bob)
+    await door.until("bob is seen in the room", lambda: members("trade"), bob_is("online"))
+    assert (await say(door, channel, alice, "are you there?")).status == 201
+    await door.post(f"{me}/request_friend", {"player": bob.id}, as_=alice)
+    assert bob_is("offline")(await members()), "to open a channel and to ask for friendship is not enough"
+    await door.until("bob accepts", accept, lambda answer: answer.status == 200)
+    await door.until("a friend sees bob", members, bob_is("online"))
+    await door.post(f"{me}/block_player", {"player": alice.id}, as_=bob)
+    await door.until("alice sees bob no more", members, bob_is("offline"))
+    assert bob_is("online")(await members("trade")), "he is there still"
 
 
 async def test_gs_07_with_the_python_client(server: Server, door: Door, bob: User) -> None:
