@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
+from gateway.wrong_fields import UNKNOWN, wrong_fields
 from schemas.limits import BODY_BYTES_MAX, COLLECTION_ITEMS_MAX, INTEGER_MAX, NESTING_MAX, OP_CHARS_MAX
 from schemas.problems import Refusal
 
@@ -115,7 +116,7 @@ def shaped(model: type[T], value: Any) -> T:
         # By way of JSON: a list may become a tuple and a string a date, in msgpack just as in JSON.
         return model.__pydantic_validator__.validate_json(to_json(value), by_alias=True, by_name=False)  # type: ignore[no-any-return]
     except ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, value=value) from None
 
 
 def shaped_frame(model: type[T], value: Any) -> T:
@@ -123,7 +124,7 @@ def shaped_frame(model: type[T], value: Any) -> T:
     try:
         return model.__pydantic_validator__.validate_python(value, by_alias=True, by_name=False)  # type: ignore[no-any-return]
     except ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, value=value) from None
 
 
 def shaped_texts(model: type[T], texts: dict[str, Any]) -> T:
@@ -134,23 +135,17 @@ def shaped_texts(model: type[T], texts: dict[str, Any]) -> T:
     try:
         shape: T = model.__pydantic_validator__.validate_strings(texts, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, value=texts) from None
     # A text may spell any integer; none beyond 2^53 is let in, as in a body, and beyond 2^64 none could be packed.
     checked(shape.model_dump(mode="json"))
     return shape
 
 
-def invalid(error: ValidationError, whole: str = "body") -> Refusal:
-    """What is wrong with which field, in the names that clients know; never the value, which may be a secret.
-
-    `whole` is what all of it is called, where no field of it is wrong.
-    """
-    fields = [
-        {"field": ".".join(str(part) for part in problem["loc"]) or whole, "problem": _problem(problem["msg"])}
-        for problem in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    told = "; ".join(f"{field['field']}: {field['problem']}" for field in fields[:PROBLEMS_SHOWN_MAX])
-    return Refusal("INVALID", f"{told}.", fields=fields[:PROBLEMS_SHOWN_MAX])
+def invalid(error: ValidationError, whole: str = "body", value: Any = UNKNOWN) -> Refusal:
+    """What is wrong with which field of the value (see wrong_fields)."""
+    fields = wrong_fields(error, whole, value)[:PROBLEMS_SHOWN_MAX]
+    told = "; ".join(f"{field['field']}: {field['problem']}" for field in fields)
+    return Refusal("INVALID", f"{told}.", fields=fields)
 
 
 def refuse_too_large(request: web.Request) -> None:
@@ -199,13 +194,6 @@ def _bytes_max(request: web.Request) -> int:
 
 def _too_large(request: web.Request) -> Refusal:
     return Refusal("TOO_LARGE", f"A body has at most {_bytes_max(request)} bytes.")
-
-
-def _problem(message: str) -> str:
-    if message.startswith("Value error, "):
-        return message.removeprefix("Value error, ")
-    _, should, rest = message.partition(" should ")
-    return f"should {rest}" if should else message[:1].lower() + message[1:]
 
 
 def _first_line(error: BaseException) -> str:
