@@ -1,7 +1,7 @@
 /** Deeds, quests and the workshop: what there is to do. */
 
 import { byId, h, show } from "./dom.js";
-import { counted, duration, number, points, titled } from "./words.js";
+import { counted, duration, points, reward, titled } from "./words.js";
 
 /** What can be done for points (`content/actions.yaml`); a boss that falls in under two seconds would look suspicious. */
 const DEEDS = [
@@ -72,14 +72,6 @@ function activeQuest(game, quest) {
       h("button", { type: "button", onclick: () => game.act("abandon_quest", { quest: quest.quest }) }, "Give up"),
     ),
   );
-}
-
-function reward(game, { currencies, experience, items }) {
-  return [
-    ...Object.entries(currencies ?? {}).map(([currency, amount]) => `${number(amount)} ${currency}`),
-    ...(experience ? [`${number(experience)} experience`] : []),
-    ...Object.entries(items ?? {}).map(([item, count]) => counted(count, game.item(item).title)),
-  ].join(", ");
 }
 
 /** @param {import("./game.js").Game} game */

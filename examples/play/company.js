@@ -1,7 +1,7 @@
 /** The others: trades, who is here, the talk in the lobby, the board, and letters. */
 
 import { byId, h, show } from "./dom.js";
-import { clock, counted, number, titled } from "./words.js";
+import { clock, counted, money, number, titled } from "./words.js";
 
 /** @param {import("./game.js").Game} game */
 export function showMarket(game) {
@@ -61,7 +61,7 @@ function goods(game, { items, currencies }, own) {
       h("li", { key: item }, h("span", { class: `what ${game.item(item).rarity}` }, counted(count, game.item(item).title)), back(() => game.trading.offerItem(item, 0))),
     ),
     ...Object.entries(currencies).map(([currency, amount]) =>
-      h("li", { key: currency }, h("span", { class: "what" }, `${number(amount)} ${currency}`), back(() => game.trading.offerMoney(currency, 0))),
+      h("li", { key: currency }, h("span", { class: "what" }, money(amount, currency)), back(() => game.trading.offerMoney(currency, 0))),
     ),
   ];
   return h("ul", { class: "rows" }, rows.length > 0 ? rows : h("li", { class: "soft" }, "Nothing."));
@@ -134,17 +134,16 @@ export function showPeople(game) {
   );
 }
 
-function dot(status) {
+export function dot(status) {
   return h("span", { class: `dot ${status}`, role: "img", "aria-label": status });
 }
 
-/** @param {import("./game.js").Game} game */
-export function showTalk(game) {
-  const box = byId("talk");
+/** @param {import("./game.js").Game} game @param {any} box @param {import("./room.js").Room} room */
+export function showTalk(game, box, room) {
   const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
   show(
     box,
-    game.talk.map((message) =>
+    room.messages.map((message) =>
       h(
         "p",
         { key: String(message.message), class: message.userId === game.id ? "own" : "" },
@@ -153,7 +152,7 @@ export function showTalk(game) {
         message.deleted ? h("em", { class: "soft" }, "taken back") : message.text,
       ),
     ),
-    game.talk.length === 0 && h("p", { class: "soft" }, "Nobody has said anything yet."),
+    room.messages.length === 0 && h("p", { class: "soft" }, "Nobody has said anything yet."),
   );
   if (atEnd) box.scrollTop = box.scrollHeight;
 }

@@ -1,14 +1,18 @@
 /** The game as one player knows it: what the server said last, kept fresh by what topics tell. */
 
-import { GreenroomError, newOp } from "./greenroom-client.js";
+import { Forbidden, GreenroomError } from "./greenroom-client.js";
+import { Guild } from "./guild.js";
+import { pause } from "./pause.js";
+import { Room } from "./room.js";
 import { Trading } from "./trading.js";
-import { counted, inWords, points } from "./words.js";
+import { counted, inWords, points, tierTitle } from "./words.js";
 
 /** Where everybody meets. */
 export const ROOM = "lobby";
 export const BOARD = "main";
 const PEOPLE_EVERY_MS = 10_000;
-const TALK_MAX = 100;
+/** Letters that are told of at once. */
+const URGENT = /^(guild|friend)_/;
 
 /** What to ask anew when a push of the player's own topic has one of these fields. */
 const STALE = {
@@ -30,7 +34,13 @@ const STALE = {
   read: ["post"],
   deleted: ["post"],
   friends: ["friends"],
+  guild: ["belonging", "quests"],
+  guildInvitations: ["belonging"],
+  skills: ["skills"],
 };
+
+/** What to ask for when nothing is known. */
+const OWN = ["sheet", "quests", "bag", "works", "recipes", "post", "friends", "achievements", "skills", "belonging"];
 
 export class Game {
   /** @type {any} */ sheet = null;
@@ -43,7 +53,8 @@ export class Game {
   /** @type {any} */ place = null;
   /** @type {any[]} */ board = [];
   /** @type {any[]} */ people = [];
-  /** @type {any[]} */ talk = [];
+  /** @type {any} */ achievements = { unlocked: 0, achievements: [] };
+  /** @type {any[]} */ skills = [];
   /** The definitions of items, by name. */
   items = new Map();
   /** Friends' presence, by user. */
@@ -65,6 +76,8 @@ export class Game {
     this.client = client;
     this.screen = screen;
     this.trading = new Trading(this);
+    this.guild = new Guild(this);
+    this.lobby = new Room(this, ROOM, () => this.stale("people"));
   }
 
   /** Connect, learn everything, and listen from then on. */
@@ -81,11 +94,11 @@ export class Game {
     this.#behindMs = Date.parse(this.connection.welcome.serverTime) - Date.now();
     const own = await this.connection.subscribe("player:me");
     for (const item of await this.#pages("items")) this.items.set(item.item, item);
-    await Promise.all(["sheet", "quests", "bag", "works", "recipes", "post", "friends"].map((part) => this.#ask(part)));
+    await Promise.all(OWN.map((part) => this.#ask(part)));
     await this.#enter();
-    this.#read(own, (push) => this.#heard(push));
+    void this.listen(own, (push) => this.#heard(push));
     await this.trading.resume();
-    this.#timer = setInterval(() => this.stale("people"), PEOPLE_EVERY_MS);
+    this.#timer = setInterval(() => this.stale("people", ...(this.guild.own ? [] : ["guilds"])), PEOPLE_EVERY_MS);
     this.screen.changed();
   }
 
@@ -119,6 +132,11 @@ export class Game {
   /** Everybody who is in the room now, but oneself. */
   get others() {
     return this.people.filter((person) => person.userId !== this.id && person.presence !== "offline");
+  }
+
+  /** Where somebody is, as far as it is known: in the room, or a friend. */
+  whereabouts(user) {
+    return this.people.find((person) => person.userId === user)?.presence ?? this.presence.get(user) ?? "offline";
   }
 
   /** Do something; what goes wrong is told in words. Answers undefined then. */
@@ -159,11 +177,6 @@ export class Game {
     this.screen.changed();
   }
 
-  /** Say something in the room. */
-  async say(text) {
-    return this.attempt(() => this.connection.command("channel", ROOM, "send", { text }, { op: newOp() }));
-  }
-
   /** These parts are not what they were: ask for them, once for all that come together. */
   stale(...parts) {
     for (const part of parts) this.#stale.add(part);
@@ -171,7 +184,7 @@ export class Game {
   }
 
   #refreshAll() {
-    this.stale("sheet", "quests", "bag", "works", "recipes", "post", "friends", "place", "people");
+    this.stale(...OWN, "place", "people");
   }
 
   async #refresh() {
@@ -193,7 +206,12 @@ export class Game {
     else if (part === "bag") this.bag = await query("inventory");
     else if (part === "works") this.works = await query("crafting");
     else if (part === "recipes") this.recipes = await this.#pages("recipes");
-    else if (part === "post") this.post = await query("inbox");
+    else if (part === "post") this.#posted(await query("inbox"));
+    else if (part === "achievements") this.achievements = await query("achievements");
+    else if (part === "skills") this.skills = (await query("skills")).skills;
+    else if (part === "belonging") await this.guild.learn();
+    else if (part === "guild") await this.guild.look();
+    else if (part === "guilds") await this.guild.search();
     else if (part === "friends") this.friends = await query("friends");
     else if (part === "place") this.place = (await this.connection.query("leaderboard", BOARD, "me", {})).data;
     else if (part === "people") this.people = (await this.client.get(`/channels/${ROOM}/members`, { limit: 1000 })).members;
@@ -216,7 +234,7 @@ export class Game {
     const board = await this.connection.subscribe(`leaderboard:${BOARD}`);
     const ranked = (told) => (this.board = told.data);
     ranked(board.initial);
-    this.#read(board, (push) => {
+    void this.listen(board, (push) => {
       ranked(push);
       if (this.place) this.stale("place");
     });
@@ -224,17 +242,22 @@ export class Game {
     const seen = ({ userId, status }) => this.presence.set(userId, status ?? "offline");
     const all = (told) => told.forEach(seen);
     all(presence.initial.data);
-    this.#read(presence, (push) => (Array.isArray(push.data) ? all(push.data) : seen(push.data)));
+    void this.listen(presence, (push) => (Array.isArray(push.data) ? all(push.data) : seen(push.data)));
     this.stale("people", "place");
   }
 
   /** Be in the room. When it is full, one plays without its talk. */
   async #join() {
     await this.connection.command("channel", ROOM, "join", {});
-    const room = await this.connection.subscribe(`channel:${ROOM}`);
-    const present = /** @type {any} */ (room.initial.data);
-    this.talk = present.messages;
-    this.#read(room, (push) => this.#overheard(push));
+    this.lobby.enter(await this.connection.subscribe(`channel:${ROOM}`));
+  }
+
+  /** Letters came, or were read; those that somebody waits for are told of. */
+  #posted(post) {
+    const known = new Set(this.post.messages.map((message) => message.id));
+    const fresh = this.post.known ? post.messages.filter((message) => !message.read && !known.has(message.id)) : [];
+    for (const letter of fresh) if (URGENT.test(letter.template)) this.screen.told(letter.body);
+    this.post = { ...post, known: true };
   }
 
   /** @param {any} push */
@@ -248,28 +271,25 @@ export class Game {
       if (made?.succeeded === false) this.screen.told("The work has failed.", "alert");
     }
     if (push.data.level) this.screen.told(`Level ${push.data.level}!`);
+    for (const [name, progress] of Object.entries(push.data.achievements ?? {})) this.#nearer(name, progress);
+    for (const [name, tier] of Object.entries(push.data.unlocked ?? {})) void this.attempt(() => this.#unlocked(name, tier));
   }
 
-  /** @param {any} push */
-  #overheard(push) {
-    if (push.reset) {
-      this.talk = push.data.messages;
-      return;
-    }
-    const { said, edited, deleted } = push.data;
-    if (said) this.talk = [...this.talk, said].slice(-TALK_MAX);
-    if (edited || deleted) void this.#talkAnew();
-    if (push.data.joined || push.data.departed) this.stale("people");
+  /** An achievement came closer; what was hidden until now is not known here. */
+  #nearer(name, progress) {
+    const feat = this.achievements.achievements.find((one) => one.achievement === name);
+    if (feat) feat.progress = Math.min(progress, feat.tiers.at(-1).target);
   }
 
-  async #talkAnew() {
-    const page = (await this.connection.query("channel", ROOM, "history", { limit: 50 })).data;
-    this.talk = page.messages.reverse();
+  async #unlocked(name, tier) {
+    await this.#ask("achievements");
+    const feat = this.achievements.achievements.find((one) => one.achievement === name);
+    if (feat) this.screen.told(`Achievement: ${tierTitle(feat, tier - 1)}.`);
     this.screen.changed();
   }
 
-  /** Read a topic to its end, and show what it told. */
-  async #read(subscription, heard) {
+  /** Listen to a topic to its end, and show what it told. */
+  async listen(subscription, heard) {
     try {
       for await (const push of subscription) {
         heard(push);
@@ -277,12 +297,8 @@ export class Game {
       }
     } catch (error) {
       if (!(error instanceof GreenroomError)) throw error;
-      if (this.status !== "ended") this.screen.told(inWords(error), "alert");
+      // Who belongs to a guild no longer hears of it no longer, and is told why by a letter.
+      if (this.status !== "ended" && !(error instanceof Forbidden)) this.screen.told(inWords(error), "alert");
     }
   }
-}
-
-/** @param {number} ms @returns {Promise<void>} */
-export function pause(ms) {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,7 +1,7 @@
 /** The hero and the bag: who one is, what one has, and what can be done with it. */
 
 import { h, show, byId } from "./dom.js";
-import { number, titled } from "./words.js";
+import { about, duration, number, titled } from "./words.js";
 
 /** @param {import("./game.js").Game} game @param {{guest: boolean, keep: (event: any) => void, leave: () => void}} account */
 export function showHero(game, account) {
@@ -38,6 +38,12 @@ export function showHero(game, account) {
       ),
       Object.keys(game.bag.equipment).length === 0 && h("li", { class: "soft" }, "Nothing yet."),
     ),
+    h(
+      "details",
+      { key: "skills" },
+      h("summary", {}, `Skills: ${game.skills.length}`),
+      h("ul", { class: "rows" }, game.skills.map((skill) => known(skill))),
+    ),
     account.guest &&
       h(
         "details",
@@ -52,6 +58,12 @@ export function showHero(game, account) {
         ),
       ),
   );
+}
+
+function known({ skill, title, text, costs, cooldownMs }) {
+  const takes = Object.entries(costs).map(([resource, amount]) => `${amount} ${resource}`);
+  const rests = cooldownMs > 0 ? [`rests ${duration(cooldownMs)}`] : [];
+  return h("li", { key: skill, "data-skill": skill }, h("span", { class: "what" }, h("strong", {}, title), text && h("span", { class: "soft block" }, text)), h("span", { class: "soft" }, [...takes, ...rests].join(", ")));
 }
 
 /** Something that is filled so far; resources come back with time, in between the server's answers too. */
@@ -84,7 +96,7 @@ function row(game, stack) {
   return h(
     "li",
     { key: stack.id, "data-item": stack.item },
-    h("span", { class: `what ${item.rarity}`, title: item.text ?? "" }, item.title),
+    h("span", { class: `what ${item.rarity}`, title: item.text ?? "" }, item.title, about(item) && h("span", { class: "soft block" }, about(item))),
     h("span", { class: "count" }, stack.quantity > 1 ? `× ${number(stack.quantity)}` : ""),
     item.slots.length > 0 && h("button", { type: "button", onclick: () => game.act("equip", { stackId: stack.id }) }, "Wear"),
     item.use && h("button", { type: "button", onclick: () => game.act("use_item", { stackId: stack.id }) }, "Use"),

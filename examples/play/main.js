@@ -5,13 +5,17 @@ import { showBoard, showMarket, showPeople, showPost, showTalk } from "./company
 import { byId, h } from "./dom.js";
 import { Game } from "./game.js";
 import { Client, GreenroomError, MfaRequired, Unauthenticated } from "./greenroom-client.js";
+import { showGuild } from "./guildhall.js";
 import { showBag, showHero } from "./hero.js";
+import { showAchievements } from "./renown.js";
 import { inWords } from "./words.js";
 
 const SESSION = "greenroom-session";
 const NEWS_MS = 6_000;
 const NEWS_MAX = 4;
 const FRAME_MS = 250;
+
+const PARTS = [showBag, showDeeds, showQuests, showWorkshop, showAchievements, showMarket, showPeople, showGuild, showBoard, showPost];
 
 /** Each window is somebody of its own: what proves who that is stays in the window. */
 const kept = JSON.parse(sessionStorage.getItem(SESSION) ?? "null") ?? {};
@@ -80,10 +84,17 @@ function changed() {
     drawing = false;
     if (!game) return;
     showHero(game, { guest: kept.guest === true, keep: keepHero, leave });
-    for (const part of [showBag, showDeeds, showQuests, showWorkshop, showMarket, showPeople, showTalk, showBoard, showPost]) part(game);
-    byId("tabs").querySelector("[value=market]").dataset.news = String(game.trading.invitations.length || "");
-    byId("tabs").querySelector("[value=town]").dataset.news = String(game.post.unread || "");
+    for (const part of PARTS) part(game);
+    showTalk(game, byId("talk"), game.lobby);
+    news("market", game.trading.invitations.length);
+    news("town", game.post.unread);
+    news("guild", game.guild.invitations.length + game.guild.candidates.requests.length);
   });
+}
+
+/** Something waits behind a tab. */
+function news(tab, count) {
+  byId("tabs").querySelector(`[value=${tab}]`).dataset.news = String(count || "");
 }
 
 async function keepHero(event) {
@@ -153,12 +164,18 @@ byId("login").onsubmit = (event) => {
   });
 };
 
-byId("say").onsubmit = async (event) => {
-  event.preventDefault();
-  const { text } = event.target.elements;
-  const said = text.value.trim();
-  if (said && game && (await game.say(said))) text.value = "";
-};
+/** What is typed is said in a room, and stays there when it could not be. */
+function speaks(form, room) {
+  byId(form).onsubmit = async (event) => {
+    event.preventDefault();
+    const { text } = event.target.elements;
+    const said = text.value.trim();
+    if (said && game && (await room(game)?.say(said))) text.value = "";
+  };
+}
+
+speaks("say", (playing) => playing.lobby);
+speaks("guild-say", (playing) => playing.guild.room);
 
 byId("tabs").onclick = (event) => {
   const tab = event.target.closest("button")?.value;

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 PHONE = (390, 844)
 TIMES = chr(0xD7)
-TABS = ("Hero", "Quests", "Workshop", "Trade", "Town")
+TABS = ("Hero", "Quests", "Workshop", "Trade", "Guild", "Town")
 
 UNNAMED = """
 [...document.querySelectorAll("button, input, select, progress, summary")]
@@ -56,7 +56,9 @@ async def test_sdk_01_two_browser_windows_play_together(
     await craft(ada)
     await trade(ada, bea, name, other)
     await talk(ada, bea, name, other)
+    await guild(ada, bea, name, other)
     await board(ada, bea, name, door, studio)
+    await achieve(ada)
     for window in (ada, bea):
         tokens = await window.run("JSON.parse(sessionStorage.getItem('greenroom-session')).tokens")
         server.secrets |= set(tokens.values())
@@ -152,6 +154,50 @@ async def talk(ada: Window, bea: Window, name: str, other: str) -> None:
     await bea.click(f"[data-person='{name}'] button", "Be friends")
     for window, friend in ((ada, other), (bea, name)):
         await window.sees("friend", f"[data-person='{friend}'] .soft")
+
+
+async def guild(ada: Window, bea: Window, name: str, other: str) -> None:
+    """One founds a guild; the other finds it, joins it, and both talk where nobody else hears it."""
+    title = fresh_name("Lions")
+    await ada.click("#guild summary", "Found a guild")
+    await ada.fill("#guild [name=title]", "-" + title)
+    await ada.click("#guild details button", "Found it")
+    await ada.sees("Name must begin and end with a letter or digit", "#news [role=alert]")
+    await ada.fill("#guild [name=title]", title)
+    await ada.click("#guild details button", "Found it")
+    await ada.sees("1 member", f"[data-guild='{title}'] h3")
+    await ada.sees("leader", f"[data-member='{name}']")
+    await ada.sees("60", "[data-key=fact-Gold]")
+    await bea.click("#tabs button", "Guild")
+    await bea.fill("#guild [name=sought]", title)
+    await bea.click(f"[data-found='{title}'] button", "Join")
+    await bea.sees("2 members", f"[data-guild='{title}'] h3")
+    await ada.sees("member", f"[data-member='{other}']")
+    await ada.fill("#guild-say input", "Nobody else hears this.")
+    await ada.press("Enter", 13)
+    await bea.sees("Nobody else hears this.", "#guild-talk p")
+    await bea.fill("#guild-say input", "Then we are a guild.")
+    await bea.click("#guild-say button")
+    await ada.sees("Then we are a guild.", "#guild-talk p")
+    assert "Nobody else" not in await bea.run("document.querySelector('#talk').textContent")
+    await picture(ada, "guild")
+    await picture(bea, "guild-phone-dark")
+    await bea.click("#guild summary", "Leave the guild")
+    await bea.click("#guild button", f"Leave {title}")
+    await bea.sees("You belong to no guild.", "#guild")
+    await ada.sees("1 member", f"[data-guild='{title}'] h3")
+
+
+async def achieve(ada: Window) -> None:
+    """Who leads the board and does a deed then becomes known for it."""
+    await ada.sees("of 100", "[data-achievement=climber]")
+    await ada.click("#deeds button", "Do a small deed")
+    for tier, title in ((1, "Climber: Noticed"), (2, "Climber: Known")):
+        await ada.sees(title, f"[data-reached=climber-{tier}]")
+    await ada.sees("Noticed", "#post")
+    await ada.click("#hero summary", "Skills")
+    await ada.sees("A blow with whatever is at hand.", "[data-skill=strike]")
+    await picture(ada, "achievements")
 
 
 async def board(ada: Window, bea: Window, name: str, door: Door, studio: User) -> None:

@@ -182,9 +182,15 @@ def test_a_book_teaches_once_and_only_who_is_ready(alice: Hero) -> None:
     alice.say("award_experience", caller=SERVER, amount=100, reason="test")
     assert alice.use("book")["learnt"] == "frost"
     assert alice.ask("profile")["skills"] == ["strike", "frost"]
+    assert [skill["skill"] for skill in alice.ask("skills")["skills"]] == ["strike", "frost"]
     with refused("skill_known"):
         alice.use("book")
     assert alice.counts() == {"book": 1}
+
+
+def test_known_skills_are_told_with_what_they_take(alice: Hero) -> None:
+    strike = {"skill": "strike", "title": "Strike", "text": None, "costs": {}, "cooldownMs": 0}
+    assert alice.ask("skills") == {"skills": [strike]}
 
 
 def test_an_item_that_raises_the_level_keeps_its_effect(alice: Hero) -> None:

@@ -181,7 +181,7 @@ export interface Queries {
   channel: {
     /** A page of messages, newest first. `next` is where the following page begins; it is null at the end. A page may */
     history: { before?: number; limit?: number };
-    /** Who is in the channel, in the order in which they came. */
+    /** Who is in the channel, in the order in which they came, and whose `presence` may be told: that of all, or, in a */
     members: { after?: number; limit?: number };
   };
   desk: {
@@ -229,6 +229,8 @@ export interface Queries {
     quests: Record<string, never>;
     /** What can be made, by name, a page at a time; `next` continues after the page. */
     recipes: { station?: string | null; after?: string | null; limit?: number };
+    /** The skills that the player knows: what each is called, what using it takes, and how long it rests afterwards. */
+    skills: Record<string, never>;
     /** What the player owns, what waits for room, and the newest changes to the wallet, newest first. */
     wallet: { limit?: number };
   };
