@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -12,6 +11,7 @@ from actors.runtime import sweeper
 from actors.runtime.database import Row
 from tests.chaos.tiers import runs_in
 from tests.harness import Greenroom, Servers, counter, eventually
+from tests.harness.clock import clock_of
 from tests.harness.kinds import Add, SetAlarm, Total
 from tests.integration.played import verified
 
@@ -19,18 +19,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OVERDUE = 1_000
 FAR_MS = 10**9
-
-# Names are looked up in `faked` first, so every statement of the product reads this clock.
-FAKED = """
-CREATE SCHEMA faked;
-CREATE TABLE faked.jump (by interval NOT NULL);
-INSERT INTO faked.jump VALUES ('0');
-CREATE FUNCTION faked.clock_timestamp() RETURNS timestamptz VOLATILE LANGUAGE sql
-    AS 'SELECT pg_catalog.clock_timestamp() + (SELECT by FROM faked.jump)';
-CREATE FUNCTION faked.now() RETURNS timestamptz STABLE LANGUAGE sql
-    AS 'SELECT pg_catalog.now() + (SELECT by FROM faked.jump)';
-ALTER TABLE outbox ALTER due SET DEFAULT faked.now() + interval '3 seconds';
-"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -98,20 +86,6 @@ async def test_few_overdue_reminders_come_at_once(greenroom: Greenroom) -> None:
         await greenroom.persist(counter(key), SetAlarm(name="x", after_ms=FAR_MS))
     turns = await after_downtime(greenroom, "few", downtime_s=3_600, within_s=20)
     assert Counter(turn["key"] for turn in turns) == dict.fromkeys(keys, 1)
-
-
-@asynccontextmanager
-async def clock_of(greenroom: Greenroom) -> AsyncIterator[Callable[[str], Awaitable[object]]]:
-    """Sets Postgres' clock off by an interval, for everything that this Greenroom asks of it."""
-    name = greenroom.database_name
-    await greenroom.database.execute(FAKED)
-    await greenroom.servers._over(f"ALTER DATABASE {name} SET search_path = faked, public, pg_catalog")
-    # Only new connections read the new search path.
-    await greenroom.servers._over(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-    try:
-        yield lambda by: greenroom.database.execute(f"UPDATE faked.jump SET by = '{by}'")
-    finally:
-        await greenroom.database.execute("UPDATE faked.jump SET by = '0'")
 
 
 async def goes_on(acked: Counter[str], keys: list[str]) -> None:
