@@ -9,10 +9,13 @@ TRY_AGAIN_S = 0.01
 
 
 class Place:
-    """One place of `count`. It is a lock on a file, so it ends with its process, whatever that dies of."""
+    """One place of the node's `count`. It is a lock on a file, so it ends with its process, whatever that dies of.
 
-    def __init__(self, folder: Path, count: int) -> None:
-        self._files = [folder / f"door-{number}.lock" for number in range(count)]
+    Nodes that share a machine share the folder, and have places of their own.
+    """
+
+    def __init__(self, folder: Path, count: int, node: str) -> None:
+        self._files = [folder / f"door-{node}-{number}.lock" for number in range(count)]
         self._held = -1
 
     def take(self) -> bool:

@@ -353,7 +353,7 @@ class GatewayProcess(Runner):
             await metrics.open()
             await self._gateway.open()
             collect_rarely()
-            place = Place(_own_folder(self.wiring.runtime), settings.at_work("gateways"))
+            place = Place(_own_folder(self.wiring.runtime), settings.at_work("gateways"), parts.node)
             if await self._has(place):
                 await self._gateway.listen(settings.host, settings.port)
                 self._ready = True
