@@ -226,7 +226,7 @@ class Gateway:
                 if request.match_info.http_exception is None:
                     if sum(len(name) + len(value) for name, value in request.raw_headers) > HEADER_BYTES_MAX:
                         raise headers_too_large()
-                    decode.refuse_too_large(request)
+                    await decode.refuse_too_large(request)
                 response = await handler(request)
         except Exception as error:
             response = self._refused(request, error, request_id, route)

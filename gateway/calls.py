@@ -71,25 +71,34 @@ class Calls:
         *,
         audited: bool = True,
         came_from: str = "",
+        over: Refusal | None = None,
     ) -> Address:
         """The actor that is meant, when the caller may ask it this, and has not asked too much of the kind.
 
         Queries that a role admits are audited here. A command is audited by its turn in the journal, in one commit
         with its effect; the view `audit_log` shows both.
         """
-        address = address_of(kind, key, caller)
-        right = admit(found.message, address.key, caller)
+        right = self.may(found, key, caller, over)
         if found.verb == COMMAND:
             self._floods.count(kind, found.name, caller, came_from)
-        elif audited and right not in (OWNER, ANYONE):
+        address = address_of(kind, key, caller)
+        if found.verb != COMMAND and audited and right not in (OWNER, ANYONE):
             self._audit(caller, right, address, found.name, trace)
         return address
 
-    def admit_many(self, found: Found, kind: str, caller: Caller, trace: str = "") -> None:
+    def admit_many(self, found: Found, kind: str, caller: Caller, trace: str = "", over: Refusal | None = None) -> None:
         """Whether the caller may ask this of any actor of the kind; audited once, however many follow."""
-        right = admit(found.message, "", caller)
+        right = self.may(found, "", caller, over)
         if right not in (OWNER, ANYONE):
             self._audit(caller, right, Address(kind, "*"), found.name, trace)
+
+    def may(self, found: Found, key: str, caller: Caller, over: Refusal | None = None) -> str:
+        """By which right the caller may ask this of the actor with this key, which need not be a fit one. Who may, but
+        has asked too much, meets the refusal `over`."""
+        right = admit(found.message, caller.user if key == ME else key, caller)
+        if over is not None:
+            raise over
+        return right
 
     def ask(self, found: Found, address: Address, fields: Shape, caller: Caller, op: str, trace: str) -> Future[Reply]:
         """Hand the checked message to the router; the future always gets a reply, a refusal included."""

@@ -20,6 +20,8 @@ LARGE_BODIES = frozenset({"/api/v1/scores/award-batch", "/api/v1/players/provisi
 """Batches of 500 items, which only a studio's own servers may send."""
 
 T = TypeVar("T", bound=BaseModel)
+READ: web.RequestKey[bytes | None] = web.RequestKey("read")
+"""A body that came in chunks; None when it did not come in time."""
 
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -148,22 +150,23 @@ def invalid(error: ValidationError, whole: str = "body", value: Any = UNKNOWN) -
     return Refusal("INVALID", f"{told}.", fields=fields)
 
 
-def refuse_too_large(request: web.Request) -> None:
-    """Refuse a body that says of itself that it is too large, before anything else is looked at."""
+async def refuse_too_large(request: web.Request) -> None:
+    """Refuse a body that is too large before anything else is looked at: one that says how long it is by that, one
+    that comes in chunks by reading it, no further than a body may go."""
     if (request.content_length or 0) > _bytes_max(request):
         raise _too_large(request)
+    if request.content_length is None and request.can_read_body and READ not in request:
+        request[READ] = await _read(request)
 
 
 async def body_value(request: web.Request) -> Any:
     """What the request carries: JSON or msgpack, by its Content-Type; an empty body is an empty object."""
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise Refusal("INVALID", "Send the body without Content-Encoding.")
-    refuse_too_large(request)
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            data = await _read(request)
-    except TimeoutError:
-        raise Refusal("INVALID", f"The body did not arrive within {BODY_TIMEOUT_S:g} s.") from None
+    await refuse_too_large(request)
+    data = request[READ] if READ in request else await _read(request)
+    if data is None:
+        raise Refusal("INVALID", f"The body did not arrive within {BODY_TIMEOUT_S:g} s.")
     if not data:
         return {}
     if request.content_type in ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack"):
@@ -173,13 +176,17 @@ async def body_value(request: web.Request) -> Any:
     raise Refusal("INVALID", f"Send application/json or application/msgpack instead of {request.content_type}.")
 
 
-async def _read(request: web.Request) -> bytes:
-    """The body, which may come in chunks without saying how long it is: refused as soon as it is too long."""
+async def _read(request: web.Request) -> bytes | None:
+    """The body, refused as soon as it is too long; None when it does not arrive in time."""
     data = bytearray()
-    async for part in request.content.iter_any():
-        data += part
-        if len(data) > _bytes_max(request):
-            raise _too_large(request)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for part in request.content.iter_any():
+                data += part
+                if len(data) > _bytes_max(request):
+                    raise _too_large(request)
+    except TimeoutError:
+        return None
     return bytes(data)
 
 

@@ -70,9 +70,10 @@ class Hub:
 
     # Listening
 
-    def listen(self, socket: Socket, name: str) -> Listener:
-        """Take the topic's pushes for this socket from now on, held until `answer`; raises Refusal."""
-        topic = self._topic(name, socket.caller)
+    def listen(self, socket: Socket, name: str, over: Refusal | None = None) -> Listener:
+        """Take the topic's pushes for this socket from now on, held until `answer`; raises Refusal: who may listen,
+        but has asked too much, meets `over`."""
+        topic = self._topic(name, socket.caller, over)
         if name not in socket.listeners and len(socket.listeners) >= TOPICS_PER_SOCKET_MAX:
             raise Refusal("RATE_LIMITED", f"A socket listens to at most {TOPICS_PER_SOCKET_MAX} topics.")
         self.unsubscribe(socket, name)
@@ -132,16 +133,18 @@ class Hub:
                     if refusal.status == 403 and listener.socket.caller.user == user.user:
                         self._departed(listener)
 
-    def _topic(self, name: str, caller: Caller) -> Topic:
+    def _topic(self, name: str, caller: Caller, over: Refusal | None) -> Topic:
         try:
             address = Address.parse(name)
         except ValueError:
-            raise Refusal("INVALID", "topic: should be kind:key, such as leaderboard:main.") from None
+            raise over or Refusal("INVALID", "topic: should be kind:key, such as leaderboard:main.") from None
         if address.key == ME:
             address = Address(address.kind, caller.user)
         actor = self._catalog.kind(address.kind).actor
         if not actor.may_subscribe(address.key, caller):
             raise Refusal("FORBIDDEN", "This topic is not open to you.")
+        if over is not None:
+            raise over
         known = self._topics.get(address)
         return known or topic_of(address, actor, actor.parts(address.key, self._content.current))
 

@@ -39,9 +39,13 @@ SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 
 IDENTITY: web.RequestKey[Identity] = web.RequestKey("identity", Identity)
 IDENTITY_REFUSAL: web.RequestKey[Refusal] = web.RequestKey("identity_refusal", Refusal)
+OVER_LIMIT: web.RequestKey[Refusal] = web.RequestKey("over_limit", Refusal)
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 
 UNLIMITED = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
+ASKING = ("/api/", "/auth/", "/scores/")
+"""Paths that ask themselves who sends a request and whether that was too often, in the order of refusals. All others
+are open to everybody, within the limit of an address."""
 
 
 def bearer_of(header: str) -> str:
@@ -66,25 +70,46 @@ def caller_of(identity: Identity) -> Caller:
 
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Find out who sends the request. Whether that matters is for each route to say (see `identity`)."""
+    """Find out who sends the request, and count it, whatever becomes of it: who floods the door with what is refused
+    has less left for all else. What that comes to is told at its place among the refusals (see `identity`, `paced`)."""
     header = request.headers.get(hdrs.AUTHORIZATION)
     if header is not None:
         try:
             request[IDENTITY] = await identified(request.app[ACCESS], header)
         except Refusal as refusal:
             request[IDENTITY_REFUSAL] = refusal
-    if IDENTITY not in request and request.path not in UNLIMITED:
-        request.app[LIMITER].take(f"address {address_of(request)}", ADDRESS_RATE)
+    path = request.path
+    if path not in UNLIMITED:
+        known = request.get(IDENTITY)
+        name = f"address {address_of(request)}" if known is None else f"user {known.user_id}"
+        rate = ADDRESS_RATE if known is None else rate_of(tuple(known.roles))
+        over = request.app[LIMITER].over(name, rate)
+        if over is not None:
+            request[OVER_LIMIT] = over
+            if not path.startswith(ASKING) and request.match_info.http_exception is None:
+                raise over
     return await handler(request)
 
 
 def identity(request: web.Request) -> Identity:
-    """Who sends the request; refused as UNAUTHENTICATED when nobody known, as RATE_LIMITED when too often."""
+    """Who sends the request; refused as UNAUTHENTICATED when nobody known, as BANNED or SUSPENDED when so."""
     known: Identity | None = request.get(IDENTITY)
     if known is None:
         raise request.get(IDENTITY_REFUSAL) or Refusal("UNAUTHENTICATED", "This needs an access token.")
-    request.app[LIMITER].take(f"user {known.user_id}", rate_of(tuple(known.roles)))
     return known
+
+
+def over_limit(request: web.Request) -> Refusal | None:
+    """What a request that is one too many meets once it is clear that its sender may ask this at all."""
+    over: Refusal | None = request.get(OVER_LIMIT)
+    return over
+
+
+def paced(request: web.Request) -> None:
+    """Refused as RATE_LIMITED when it is one too many: of this user, or of this address where nobody is known."""
+    over = over_limit(request)
+    if over is not None:
+        raise over
 
 
 def request_id(request: web.Request) -> str:

@@ -77,6 +77,13 @@ class Limiter:
 
     def take(self, name: str, rate: Rate, cost: float = 1.0) -> None:
         """Count one request of this client; refused as RATE_LIMITED when it has had too many."""
+        over = self.over(name, rate, cost)
+        if over is not None:
+            raise over
+
+    def over(self, name: str, rate: Rate, cost: float = 1.0) -> Refusal | None:
+        """Count one request of this client; the refusal that it meets when it has had too many, told when its turn
+        has come in the order of refusals."""
         now = self._clock()
         bucket = self._buckets.get(name)
         if bucket is None or bucket.rate is not rate:
@@ -85,8 +92,7 @@ class Limiter:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(name)
         wait_s = bucket.take(now, cost)
-        if wait_s:
-            raise Refusal("RATE_LIMITED", retry_after_s=math.ceil(wait_s))
+        return Refusal("RATE_LIMITED", retry_after_s=math.ceil(wait_s)) if wait_s else None
 
 
 def rate_of(roles: tuple[str, ...]) -> Rate:

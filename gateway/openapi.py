@@ -109,7 +109,8 @@ def _plain_operation(plain: Plain, definitions: dict[str, Any]) -> dict[str, Any
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"{(\w+)}", plain.path)
-        ],
+        ]
+        + ([_OP] if plain.once else []),
         "responses": {
             str(plain.status): {"description": "Done"},
             **{status: {"$ref": "#/components/responses/Refused"} for status in _ERRORS},

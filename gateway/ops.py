@@ -6,11 +6,16 @@ import itertools
 import os
 from collections import OrderedDict
 
+from aiohttp import web
+
 from actors.runtime.bus import Bus
+from gateway import decode
 from schemas.address import Address
+from schemas.frames import Op
 from schemas.limits import OP_CHARS_MAX
 from schemas.messages import Caller, pack, unpack
 from schemas.problems import Refusal
+from schemas.shape import Shape
 
 CHANNEL = "ops"
 """Gateways tell each other here which op ids they were given: msgpack of [[op, kind, key], ...]."""
@@ -19,6 +24,17 @@ TELL_EVERY_S = 0.02
 """The first of several is told at once; a message for each would cost more than the requests."""
 
 _made = (f"gw-{os.urandom(8).hex()}-{number:x}" for number in itertools.count(1))
+
+
+class Named(Shape):
+    """What the client calls its request, if anything."""
+
+    op: Op | None = None
+
+
+def key_of(request: web.Request) -> str | None:
+    """The request's `Idempotency-Key`."""
+    return decode.shaped(Named, {"op": decode.checked(request.headers.get("Idempotency-Key"))}).op
 
 
 def op_of(caller: Caller, given: str | None) -> str:

@@ -7,26 +7,21 @@ from typing import Any, cast
 from aiohttp import web
 from pydantic_core import to_json
 
-from actors.core import Gather, admit
+from actors.core import Gather
 from gateway import decode, errors
 from gateway.cache import Cache
-from gateway.calls import Calls, Found, address_of
+from gateway.calls import Calls, Found
 from gateway.identity import address_of as address_of_peer
-from gateway.identity import caller_of, identity, request_id
+from gateway.identity import caller_of, identity, over_limit, request_id
+from gateway.ops import Named, key_of
 from gateway.presence_watch import PresenceWatch
 from gateway.table import API, ROWS, Key, Row
 from schemas.address import Address
-from schemas.frames import Op
 from schemas.limits import BATCH_ITEMS_MAX
 from schemas.messages import COMMAND, QUERY, Caller, Reply
 from schemas.problems import Refusal
-from schemas.shape import Shape
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class _Op(Shape):
-    op: Op | None = None
 
 
 class Rest:
@@ -52,7 +47,8 @@ class Rest:
         kind, key, name = (request.match_info[part] for part in ("kind", "key", "name"))
         found = self._calls.find(COMMAND, kind, name)
         caller = caller_of(identity(request))
-        address = self._calls.admit(found, kind, key, caller, request_id(request), came_from=address_of_peer(request))
+        peer, over = address_of_peer(request), over_limit(request)
+        address = self._calls.admit(found, kind, key, caller, request_id(request), came_from=peer, over=over)
         reply = await self._asked(request, found, address, caller, await decode.body_value(request))
         return _json({"ok": True, "version": reply.version, "data": reply.data})
 
@@ -61,7 +57,7 @@ class Rest:
         kind, key, name = (request.match_info[part] for part in ("kind", "key", "name"))
         found = self._calls.find(QUERY, kind, name)
         caller = caller_of(identity(request))
-        address = self._calls.admit(found, kind, key, caller, request_id(request))
+        address = self._calls.admit(found, kind, key, caller, request_id(request), over=over_limit(request))
         version, data = await self._answered(request, found, address, caller, dict(request.query))
         return _json({"ok": True, "version": version, "data": data})
 
@@ -69,8 +65,11 @@ class Rest:
         async def handle(request: web.Request) -> web.Response:
             found = self._calls.find(row.verb, row.kind, row.name)
             caller = caller_of(identity(request))
+            # Who may not call, or has called too often, is told before body and parameters are looked at.
+            given = "" if row.key.source in ("body", "query") else _key(request, row.key, {})
+            self._calls.may(found, given, caller, over_limit(request))
             try:
-                fields = dict(request.query) if row.verb == QUERY else await self._fields(request, row, caller, found)
+                fields = dict(request.query) if row.verb == QUERY else await _fields(request)
                 key = _key(request, row.key, fields)
                 peer = address_of_peer(request)
                 address = self._calls.admit(found, row.kind, key, caller, request_id(request), came_from=peer)
@@ -92,12 +91,12 @@ class Rest:
         async def handle(request: web.Request) -> web.Response:
             found = self._calls.find(row.verb, row.kind, row.name)
             caller = caller_of(identity(request))
-            self._calls.admit_many(found, row.kind, caller, request_id(request))
+            self._calls.admit_many(found, row.kind, caller, request_id(request), over_limit(request))
             body = await decode.body_value(request)
             items = body.get("items") if isinstance(body, dict) else None
             if not isinstance(items, list) or not 1 <= len(items) <= BATCH_ITEMS_MAX:
                 raise _unfit("items", f"should be a list of 1 to {BATCH_ITEMS_MAX} items")
-            key = _given_key(request)
+            key = key_of(request)
             ops = (None if key is None else f"{key}/{number}" for number in range(len(items)))
             answers = await asyncio.gather(
                 *(self._item(request, row, found, caller, item, op) for item, op in zip(items, ops, strict=True))
@@ -113,7 +112,7 @@ class Rest:
         try:
             if not isinstance(item, dict):
                 raise Refusal("INVALID", "An item should be an object.")
-            op = decode.shaped(_Op, {"op": item.pop("op", None)}).op
+            op = decode.shaped(Named, {"op": item.pop("op", None)}).op
             given = {} if op is None else {"op": op}
             op = op or default_op
             address = self._calls.admit(found, row.kind, _key(request, row.key, item), caller, audited=False)
@@ -126,15 +125,6 @@ class Rest:
             problem = errors.problem_of(told, request_id(request))
             return {**given, "status": told.status, "error": problem}
 
-    async def _fields(self, request: web.Request, row: Row, caller: Caller, found: Found) -> dict[str, Any]:
-        # Who may not call at all is told before the body is looked at.
-        key = "" if row.key.source == "body" else _key(request, row.key, {})
-        admit(found.message, address_of(row.kind, key, caller).key if key else key, caller)
-        body = await decode.body_value(request)
-        if not isinstance(body, dict):
-            raise Refusal("INVALID", "The body should be an object.")
-        return body
-
     async def _with_presence(self, data: Any, member: str, caller: Caller) -> Any:
         """The answer, with the presence of each user in one of its lists; of friends only, if it says so."""
         users = [entry["userId"] for entry in data[member]]
@@ -144,7 +134,7 @@ class Rest:
 
     async def _asked(self, request: web.Request, found: Found, address: Address, caller: Caller, fields: Any) -> Reply:
         message = decode.shaped(found.message, fields)
-        op = self._calls.ops.of(caller, _given_key(request), address)
+        op = self._calls.ops.of(caller, key_of(request), address)
         return await self._calls.asked(found, address, message, caller, op, trace=request_id(request))
 
     async def _answered(
@@ -158,8 +148,11 @@ class Rest:
         return reply.version, reply.data
 
 
-def _given_key(request: web.Request) -> str | None:
-    return decode.shaped(_Op, {"op": decode.checked(request.headers.get("Idempotency-Key"))}).op
+async def _fields(request: web.Request) -> dict[str, Any]:
+    body = await decode.body_value(request)
+    if not isinstance(body, dict):
+        raise Refusal("INVALID", "The body should be an object.")
+    return body
 
 
 def _key(request: web.Request, key: Key, fields: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from gateway.cache import Cache
 from gateway.calls import Calls, Found, refusal_of
 from gateway.handshake import SUBPROTOCOLS, now_text, offered, tune, welcome_of
 from gateway.hub import Hub
-from gateway.identity import Access, address_of, allowed_origin, caller_of, identified
+from gateway.identity import Access, address_of, allowed_origin, caller_of, identified, paced
 from gateway.limits import (
     EXPIRY_WARNING_S,
     PING_EVERY_S,
@@ -44,6 +44,8 @@ RECONNECT_SPREAD_S = 5.0
 RESTART, POLICY, TRY_LATER = 1012, 1008, 1013
 
 _BY_TYPE = frames.CLIENT_FRAMES
+_FIRST = (frames.AuthFrame, frames.SubscribeFrame, frames.PongFrame)
+"""What somebody may send who has not said who it is."""
 
 
 class Sockets:
@@ -87,6 +89,7 @@ class Sockets:
         """`GET /api/v1/ws`, upgraded"""
         if not allowed_origin(request):
             raise Refusal("FORBIDDEN", "Pages of this origin may not connect.")
+        paced(request)
         if self._draining or len(self._open) >= SOCKETS_MAX:
             raise Refusal("OVERLOADED", "This gateway takes no more connections.", retry_after_s=1)
         if self._unauthenticated >= limits.UNAUTHENTICATED_SOCKETS_MAX:
@@ -162,16 +165,17 @@ class Sockets:
             if socket.closing is not None:
                 continue
             wait_s = socket.bucket.take(now)
-            if wait_s:
-                socket.refuse(None, Refusal("RATE_LIMITED", "Too many frames.", retry_after_s=1))
-                await asyncio.sleep(wait_s)
+            if not wait_s:
+                await self._frame(socket, message.data, now)
                 continue
-            await self._frame(socket, message.data, now)
+            await self._frame(socket, message.data, now, Refusal("RATE_LIMITED", "Too many frames.", retry_after_s=1))
+            await asyncio.sleep(wait_s)
 
     # Frames
 
-    async def _frame(self, socket: Socket, data: str | bytes, now: float) -> None:
-        """Understand one frame and begin what it asks for."""
+    async def _frame(self, socket: Socket, data: str | bytes, now: float, over: Refusal | None = None) -> None:
+        """Understand one frame and begin what it asks for. One that is too many meets the refusal `over`, unless it
+        meets one that comes before it."""
         id_: FrameId = None
         try:
             value = decode.json_value(data) if socket.form == forms.JSON else decode.msgpack_value(cast(bytes, data))
@@ -184,9 +188,15 @@ class Sockets:
             shape = _BY_TYPE.get(type_) if type(type_) is str else None
             if shape is None:
                 raise Refusal("INVALID", f"type: should be one of {', '.join(_BY_TYPE)}.")
+            if socket.identity is None and shape not in _FIRST:
+                self._stranger(socket, id_)
+                return
             frame = decode.shaped_frame(shape, value)
         except Refusal as refusal:
-            self._undecodable(socket, decode.id_of(data) if id_ is None else id_, refusal)
+            if over is not None:
+                self._refuse(socket, id_, over)
+            else:
+                self._undecodable(socket, decode.id_of(data) if id_ is None else id_, refusal)
             return
         socket.undecodable = 0
         if type_ not in ("ping", "pong", "presence"):
@@ -195,9 +205,9 @@ class Sockets:
             if socket.identity is None and type_ != "pong":
                 await self._first(socket, frame)
             elif type_ == "command" or type_ == "query":
-                self._call(socket, cast(frames.CommandFrame | frames.QueryFrame, frame), now)
+                self._call(socket, cast(frames.CommandFrame | frames.QueryFrame, frame), now, over)
             else:
-                await self._other(socket, frame)
+                await self._other(socket, frame, over)
         except Refusal as refusal:
             self._refuse(socket, id_, refusal)
 
@@ -217,12 +227,16 @@ class Sockets:
             error_log.error("refused", code=refusal.code, request_id=request_id, user=socket.caller.user)
         socket.refuse(id_, refusal, request_id=request_id, topic=topic)
 
-    async def _other(self, socket: Socket, frame: frames.ClientFrame) -> None:
+    async def _other(self, socket: Socket, frame: frames.ClientFrame, over: Refusal | None) -> None:
         if isinstance(frame, frames.AuthFrame):
-            await self._authenticated(socket, frame.id, frame.auth, welcome=True)
+            await self._authenticated(socket, frame.id, frame.auth, welcome=over is None)
+            if over is not None:
+                raise over
         elif isinstance(frame, frames.SubscribeFrame):
             if frame.auth is None or await self._authenticated(socket, frame.id, frame.auth, welcome=False):
-                self._subscribe(socket, frame)
+                self._subscribe(socket, frame, over)
+        elif over is not None:
+            raise over
         elif isinstance(frame, frames.UnsubscribeFrame):
             if frame.topic == PRESENCE_TOPIC:
                 self._watch.leave(socket)
@@ -245,8 +259,11 @@ class Sockets:
             if await self._authenticated(socket, frame.id, frame.auth, welcome=False):
                 self._subscribe(socket, frame)
         else:
-            self._refuse(socket, frame.id, Refusal("UNAUTHENTICATED", "The first frame should be `auth`."))
-            socket.end(POLICY, "not authenticated")
+            self._stranger(socket, frame.id)
+
+    def _stranger(self, socket: Socket, id_: FrameId) -> None:
+        self._refuse(socket, id_, Refusal("UNAUTHENTICATED", "The first frame should be `auth`."))
+        socket.end(POLICY, "not authenticated")
 
     async def _authenticated(self, socket: Socket, id_: FrameId, header: str, *, welcome: bool) -> bool:
         """Accept the token, or refuse it and end the socket."""
@@ -286,19 +303,20 @@ class Sockets:
 
     # Commands and queries
 
-    def _call(self, socket: Socket, frame: frames.CommandFrame | frames.QueryFrame, now: float) -> None:
-        if socket.outstanding >= limits.OUTSTANDING_COMMANDS_MAX:
-            raise Refusal("TOO_MANY_OUTSTANDING", f"At most {limits.OUTSTANDING_COMMANDS_MAX} may be unanswered.")
+    def _call(
+        self, socket: Socket, frame: frames.CommandFrame | frames.QueryFrame, now: float, over: Refusal | None
+    ) -> None:
+        over = over or _outstanding(socket)
         calls = self._calls
         caller = socket.caller
         if type(frame) is frames.CommandFrame:
             found = calls.find(COMMAND, frame.kind, frame.name)
-            address = calls.admit(found, frame.kind, frame.key, caller, came_from=socket.address)
+            address = calls.admit(found, frame.kind, frame.key, caller, came_from=socket.address, over=over)
             fields = decode.shaped(found.message, frame.data)
             op = calls.ops.of(caller, frame.op, address)
         else:
             found = calls.find(QUERY, frame.kind, frame.name)
-            address = calls.admit(found, frame.kind, frame.key, caller)
+            address = calls.admit(found, frame.kind, frame.key, caller, over=over)
             fields = decode.shaped(found.message, frame.data)
             op = ""
         socket.outstanding += 1
@@ -345,18 +363,17 @@ class Sockets:
 
     # Topics
 
-    def _subscribe(self, socket: Socket, frame: frames.SubscribeFrame) -> None:
+    def _subscribe(self, socket: Socket, frame: frames.SubscribeFrame, over: Refusal | None = None) -> None:
         topic = frame.topic or socket.auto_topic
-        if not topic:
-            raise Refusal("INVALID", "topic: should be kind:key, such as leaderboard:main.")
-        if socket.outstanding >= limits.OUTSTANDING_COMMANDS_MAX:
-            raise Refusal("TOO_MANY_OUTSTANDING", f"At most {limits.OUTSTANDING_COMMANDS_MAX} may be unanswered.")
+        over = over or _outstanding(socket)
         if topic == PRESENCE_TOPIC:
+            if over is not None:
+                raise over
             socket.outstanding += 1
             self._tasks.spawn(self._watched(socket, frame.id), "watch")
             return
         try:
-            listener = self._hub.listen(socket, topic)
+            listener = self._hub.listen(socket, topic, over)
         except Refusal as refusal:
             self._refuse(socket, frame.id, refusal, topic)
             return
@@ -439,3 +456,10 @@ class Sockets:
             socket.end(RESTART, "restart")
         await asyncio.gather(*(socket.closing for socket in closing if socket.closing), return_exceptions=True)
         await self._tasks.close()
+
+
+def _outstanding(socket: Socket) -> Refusal | None:
+    """What the next command meets when too many are unanswered."""
+    if socket.outstanding < limits.OUTSTANDING_COMMANDS_MAX:
+        return None
+    return Refusal("TOO_MANY_OUTSTANDING", f"At most {limits.OUTSTANDING_COMMANDS_MAX} may be unanswered.")

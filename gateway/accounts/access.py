@@ -3,22 +3,24 @@
 import asyncio
 import uuid
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from pydantic import SecretStr
 
 from actors.runtime.bus import Bus
-from actors.runtime.database import Database, Refused, Row, UniqueConflict
+from actors.runtime.database import Connection, Database, Refused, Row, UniqueConflict
 from actors.runtime.router import Router
 from actors.times import rfc3339
 from gateway.accounts import identity_store, mfa_store, names, store, tokens
 from gateway.accounts.audit import Audit
+from gateway.accounts.entry import Entry, Origin, Tokens, account_of, described, device_of, taken
 from gateway.accounts.first import secret
 from gateway.accounts.identities import Identities
 from gateway.accounts.limits import Failures, counters
-from gateway.accounts.mfa import DAY_S, Challenge, SecondFactor, Whence
+from gateway.accounts.mfa import DAY_S, SecondFactor, Whence
 from gateway.accounts.oidc import SignIn
+from gateway.accounts.operations import KEPT_S, Operation, Operations, another_request
 from gateway.accounts.oversight import Oversight
 from gateway.accounts.passwords import Passwords
 from gateway.accounts.players import Players
@@ -31,35 +33,7 @@ SWEEP_S = 3600.0
 FRESH_S = 600
 """How long after a login its session may change how the account is entered, without giving the password again."""
 
-_TAKEN = {
-    "account_name_folded": ("username_taken", "This username is taken, or looks like one that is."),
-    "account_name_shown": ("username_taken", "This username is taken, or looks like one that is."),
-    "account_email": ("email_taken", "An account with this e-mail address exists."),
-}
-
 log = structlog.get_logger(__name__)
-
-
-class Origin(NamedTuple):
-    """Where a login comes from."""
-
-    address: str
-    user_agent: str = ""
-
-
-class Tokens(NamedTuple):
-    """What a login gives."""
-
-    user_id: str
-    access: str
-    refresh: str
-
-
-class Entry(NamedTuple):
-    """How a login ends: with tokens, or with the question for a second factor; and whose account it is."""
-
-    given: Tokens | Challenge
-    user: dict[str, Any]
 
 
 class Access:
@@ -74,6 +48,7 @@ class Access:
         self._failures = Failures(bus, self.sessions.now_ms)
         self._database = database
         self._players = Players(database, router)
+        self.operations = Operations(database)
         self.oversight = Oversight(database, self.sessions, self._players)
         self.identities = Identities(database)
         self.sign_in = SignIn(database, settings, self._failures, self.sessions.now_ms)
@@ -140,17 +115,36 @@ class Access:
     # Coming in
 
     async def register(
-        self, username: str, password: SecretStr, email: str | None, origin: Origin, device_id: str = ""
-    ) -> Tokens:
-        """A new account and its player; refused as `username_taken` or `email_taken`."""
-        hashed = await self.passwords.hash(password)
-        user_id = str(uuid.uuid4())
-        try:
-            await store.add_account(self._database, user_id, username, names.skeletons(username), hashed, email)
-        except UniqueConflict as conflict:
-            raise _taken(conflict) from None
+        self,
+        operation: Operation,
+        username: str,
+        password: SecretStr,
+        email: str | None,
+        origin: Origin,
+        device_id: str = "",
+    ) -> Entry:
+        """A new account and its player; refused as `username_taken` or `email_taken`. A repeat logs in to it again."""
+        user_id, device = str(uuid.uuid4()), device_of(device_id).hex()
+        kept = await operation.kept()
+        if kept is None:
+            hashed = await self.passwords.hash(password)
+
+            async def add(connection: Connection) -> dict[str, Any]:
+                skeletons = names.skeletons(username)
+                await store.add_account(connection, user_id, username, skeletons, hashed, email)
+                return {"userId": user_id}
+
+            try:
+                kept = await operation.once(add)
+            except UniqueConflict as conflict:
+                raise taken(conflict) from None
+        if kept["userId"] != user_id:
+            row = await self._repeated(kept["userId"], password, origin)
+            if barred := account_of(row).barred(self.sessions.now_ms()):
+                raise barred
+            return await self._let_in(row, origin, device)
         account = Account(user_id, username, ("player",), player_made=False)
-        return await self._open_session(account, origin, _device(device_id).hex())
+        return Entry(await self._open_session(account, origin, device), kept)
 
     async def login(self, name: str, password: SecretStr, origin: Origin, device_id: str = "") -> Entry:
         """Lets in by username or e-mail address. Wrong passwords and unknown users look the same."""
@@ -160,11 +154,11 @@ class Access:
         row = await find(self._database, folded)
         await self._check_password(row, f"? {folded}", password, origin)
         assert row is not None  # noqa: S101 - nothing matches an account that is not there
-        if barred := _account(row).barred(self.sessions.now_ms()):
+        if barred := account_of(row).barred(self.sessions.now_ms()):
             raise barred
         if self.passwords.is_outdated(row["password"]):
             await store.set_password(self._database, row["id"], row["password"], await self.passwords.hash(password))
-        return await self._let_in(row, origin, _device(device_id).hex())
+        return await self._let_in(row, origin, device_of(device_id).hex())
 
     async def verify(self, mfa_token: str, code: str, origin: Origin) -> Entry:
         """Lets in whose login waited for this code."""
@@ -172,15 +166,15 @@ class Access:
         row = await store.account_by_id(self._database, waiting["user_id"])
         if row is None:
             raise Refusal("MFA_TOKEN_INVALID")
-        account = _account(row)
+        account = account_of(row)
         if barred := account.barred(self.sessions.now_ms()):
             raise barred
         await self.mfa.complete(mfa_token, account.user_id, code, await self.whence(account.user_id, origin))
-        return Entry(await self._open_session(account, origin, waiting["device"]), self._described(row))
+        return Entry(await self._open_session(account, origin, waiting["device"]), described(row))
 
     async def guest(self, device_id: str, origin: Origin) -> Entry:
         """The player of this device; a new one at the first time."""
-        device = _device(device_id)
+        device = device_of(device_id)
         fresh = str(uuid.uuid4())
         user_id = await store.add_guest(self._database, fresh, f"guest-{fresh[:8]}", device)
         return await self.enter(user_id, origin, device.hex())
@@ -190,44 +184,71 @@ class Access:
         row = await store.account_by_id(self._database, user_id)
         if row is None:
             raise Refusal("UNAVAILABLE", retry_after_s=1)
-        if barred := _account(row).barred(self.sessions.now_ms()):
+        if barred := account_of(row).barred(self.sessions.now_ms()):
             raise barred
         return await self._let_in(row, origin, device)
 
     async def upgrade(
-        self, identity: Identity, username: str, password: SecretStr, email: str | None
+        self,
+        operation: Operation,
+        identity: Identity,
+        username: str,
+        password: SecretStr,
+        email: str | None,
+        origin: Origin,
     ) -> dict[str, Any]:
         """Make the guest an account of this name; it keeps its id and all it has."""
-        hashed = await self.passwords.hash(password)
         user_id = identity.user_id
+        kept = await operation.kept()
+        if kept is not None:
+            await self._repeated(user_id, password, origin)
+            return kept
+        hashed = await self.passwords.hash(password)
+
+        async def change(connection: Connection) -> dict[str, Any]:
+            if not await store.upgrade(connection, user_id, username, names.skeletons(username), hashed, email):
+                raise Refusal("already_upgraded", "This account has a username already.")
+            row = await store.account_by_id(connection, user_id)
+            return {"userId": user_id, "user": described(row) if row is not None else {}}
+
         try:
-            done = await store.upgrade(self._database, user_id, username, names.skeletons(username), hashed, email)
+            answer = await operation.once(change)
         except UniqueConflict as conflict:
-            raise _taken(conflict) from None
-        if not done:
-            raise Refusal("already_upgraded", "This account has a username already.")
+            raise taken(conflict) from None
         account = identity.session.account
         account.display_name, account.player_made = username, False
         self.sessions.tell_others()
         await self._players.make(account)
-        row = await store.account_by_id(self._database, user_id)
-        return self._described(row) if row is not None else {}
+        return answer
 
-    async def change_password(self, identity: Identity, password: SecretStr, fresh: SecretStr, origin: Origin) -> None:
+    async def change_password(
+        self, operation: Operation, identity: Identity, password: SecretStr, fresh: SecretStr, origin: Origin
+    ) -> dict[str, Any]:
         """Replace the password, which has to be given; every other session ends, and every login that waits."""
         user_id = identity.user_id
+        kept = await operation.kept()
+        if kept is not None:
+            await self._repeated(user_id, fresh, origin)
+            return kept
         row = await store.account_by_id(self._database, user_id)
         if row is None or row["password"] is None:
             raise Refusal("no_password", "This account has no password yet; upgrade gives it one.")
+        former = row["password"]
         await self._check_password(row, "", password, origin, wrong=403)
         hashed = await self.passwords.hash(fresh)
-        async with self._database.transaction() as connection:
-            if not await store.set_password(connection, user_id, row["password"], hashed):
+        ended: list[str] = []
+
+        async def change(connection: Connection) -> dict[str, Any]:
+            if not await store.set_password(connection, user_id, former, hashed):
                 raise Refusal("password_changed", "The password was changed meanwhile.")
-            ended = await store.revoke_sessions(connection, user_id, "password_changed", identity.session_id)
+            ended.extend(await store.revoke_sessions(connection, user_id, "password_changed", identity.session_id))
             await mfa_store.forget_logins(connection, user_id)
             await store.add_audit(connection, user_id, "player", "change_password", user_id, {}, "")
+            return {"ok": True}
+
+        answer = await operation.once(change)
         self.sessions.end(user_id, ended)
+        return answer
 
     async def refresh(self, token: str) -> Tokens:
         """New tokens for a refresh token, which is used up. A used one ends the whole session: somebody copied it."""
@@ -309,13 +330,24 @@ class Access:
             await self._failures.add(counted)
             raise Refusal("CREDENTIALS_INVALID", status=wrong)
 
+    async def _repeated(self, user_id: str, password: SecretStr, origin: Origin) -> Row:
+        """The account that a request made or changed before. Of its password nothing but the account's hash is kept:
+        one that does not fit, by now, is another request (OP_REUSED), and counts as a failed login."""
+        row = await store.account_by_id(self._database, user_id)
+        try:
+            await self._check_password(row, user_id, password, origin, wrong=422)
+        except Refusal as refusal:
+            raise another_request() if refusal.status == 422 else refusal from None
+        assert row is not None  # noqa: S101 - nothing matches an account that is not there
+        return row
+
     async def _let_in(self, row: Row, origin: Origin, device: str = "") -> Entry:
         """Whoever came with the first factor: to a session, or to the second one."""
-        user = self._described(row)
+        user = described(row)
         if row["factors"]:
             whence = await self.whence(row["id"], origin)
             return Entry(await self.mfa.challenge(row["id"], row["factors"], whence, device), user)
-        return Entry(await self._open_session(_account(row), origin, device), user)
+        return Entry(await self._open_session(account_of(row), origin, device), user)
 
     async def _open_session(self, account: Account, origin: Origin, device: str = "") -> Tokens:
         if not account.player_made:
@@ -338,38 +370,13 @@ class Access:
         await store.revoke_session(self._database, session_id, reason)
         self.sessions.end(user_id, [session_id])
 
-    def _described(self, row: Row) -> dict[str, Any]:
-        last_login_at = row["last_login_at"]
-        return {
-            "userId": row["id"],
-            "username": row["display_name"],
-            "email": row["email"],
-            "roles": list(row["roles"]),
-            "createdAt": rfc3339(row["created_at"]),
-            "lastLoginAt": rfc3339(last_login_at) if last_login_at is not None else None,
-        }
-
     async def _keep_sweeping(self) -> None:
         while True:
             try:
                 await store.forget_ended_sessions(self._database)
                 await mfa_store.forget_ended(self._database, DAY_S)
                 await identity_store.forget_ended(self._database)
+                await store.forget_operations(self._database, KEPT_S)
             except (Refusal, Refused) as trouble:
                 log.warning("sessions_not_swept", reason=type(trouble).__name__)
             await asyncio.sleep(SWEEP_S)
-
-
-def _taken(conflict: UniqueConflict) -> Refusal:
-    return Refusal(*_TAKEN[conflict.constraint])
-
-
-def _device(device_id: str) -> bytes:
-    """What is stored of a device id; nothing of none."""
-    return tokens.fingerprint(f"device:{device_id}") if device_id else b""
-
-
-def _account(row: Row) -> Account:
-    account = Account(row["id"], row["display_name"], tuple(row["roles"]), row["player_made"])
-    account.standing, account.until, account.reason = row["standing"], row["until"], row["reason"]
-    return account

@@ -2,21 +2,26 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Any, TypeVar
 
 from aiohttp import hdrs, web
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 from pydantic_core import to_json
 
 from gateway import decode
-from gateway.accounts.access import Entry, Origin, Tokens
+from gateway.accounts.access import Access
+from gateway.accounts.entry import Entry, Origin, Tokens
 from gateway.accounts.mfa import CHALLENGE_S
+from gateway.accounts.operations import Operation
 from gateway.accounts.sessions import Identity
 from gateway.accounts.tokens import ACCESS_S
-from gateway.identity import address_of, identity
+from gateway.identity import address_of, identity, paced
+from gateway.ops import key_of
 from schemas.problems import Refusal
 from schemas.shape import Shape
 
+T = TypeVar("T", bound=Shape)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 AUTH_PREFIXES = ("/api/v1/auth", "/auth", "/api/auth")
@@ -50,8 +55,20 @@ def under_auth(paths: Sequence[tuple[str, str, Handler]]) -> list[web.RouteDef]:
     ]
 
 
+async def open_body(request: web.Request, model: type[T]) -> T:
+    """The body of a request that needs no token; refused as RATE_LIMITED before it is looked at."""
+    paced(request)
+    return await decode.body(request, model)
+
+
 def user_of(request: web.Request) -> Identity:
-    """Who asks; refused as UNAUTHENTICATED."""
+    """Who asks; refused as UNAUTHENTICATED, or as RATE_LIMITED when too often."""
+    user = _user_of(request)
+    paced(request)
+    return user
+
+
+def _user_of(request: web.Request) -> Identity:
     user = identity(request)
     if not isinstance(user, Identity):
         raise TypeError("the gateway was given another Access than these routes")
@@ -60,9 +77,10 @@ def user_of(request: web.Request) -> Identity:
 
 def privileged(request: web.Request, role: str) -> tuple[Identity, str]:
     """Who asks, and by which role; refused as FORBIDDEN without it. An admin may do everything."""
-    user = user_of(request)
+    user = _user_of(request)
     for held in (role, "admin"):
         if held in user.roles:
+            paced(request)
             return user, held
     raise Refusal("FORBIDDEN", f"This needs the role {role}.")
 
@@ -95,3 +113,10 @@ def secret_json(value: Any, status: int = 200) -> web.Response:
     """A response that nobody may keep."""
     headers = {hdrs.CACHE_CONTROL: "no-store"}
     return web.Response(status=status, body=to_json(value), content_type="application/json", headers=headers)
+
+
+def once(
+    access: Access, request: web.Request, caller: str, what: str, body: Shape
+) -> AbstractAsyncContextManager[Operation]:
+    """The request as an operation, while it runs: what it does for this caller is done once under its key."""
+    return access.operations.begun(caller, key_of(request), what, body)

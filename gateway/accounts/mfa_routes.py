@@ -13,6 +13,8 @@ from gateway.accounts.exchange import (
     TriedPassword,
     entered,
     id_of,
+    once,
+    open_body,
     origin_of,
     privileged,
     secret_json,
@@ -104,7 +106,7 @@ class MfaHandlers:
 
     async def verify(self, request: web.Request) -> web.Response:
         """`POST /api/v1/auth/mfa/verify`"""
-        body = await decode.body(request, Verify)
+        body = await open_body(request, Verify)
         token, code = body.mfa_token.get_secret_value(), body.code.get_secret_value()
         return secret_json(entered(await self._access.verify(token, code, origin_of(request))))
 
@@ -136,7 +138,7 @@ class MfaHandlers:
 
     async def send(self, request: web.Request) -> web.Response:
         """`POST /api/v1/auth/mfa/email/send`"""
-        body = await decode.body(request, SendCode)
+        body = await open_body(request, SendCode)
         origin = origin_of(request)
         if body.mfa_token is None:
             user = user_of(request)
@@ -165,8 +167,9 @@ class MfaHandlers:
         """`POST /api/v1/admin/users/{id}/mfa/reset`"""
         by, _ = privileged(request, "admin")
         body = await decode.body(request, ResetMfa)
-        await self._access.oversight.reset_mfa(by, id_of(request), body.reason, request_id(request))
-        return secret_json({"ok": True})
+        user_id, oversight = id_of(request), self._access.oversight
+        async with once(self._access, request, by.user_id, f"reset_mfa {user_id}", body) as operation:
+            return secret_json(await oversight.reset_mfa(operation, by, user_id, body.reason, request_id(request)))
 
     async def _confirm(self, request: web.Request, method: str) -> web.Response:
         user = user_of(request)

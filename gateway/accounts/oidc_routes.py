@@ -12,6 +12,7 @@ from gateway.accounts.exchange import (
     TriedPassword,
     entered,
     id_of,
+    open_body,
     origin_of,
     secret_json,
     under_auth,
@@ -19,6 +20,7 @@ from gateway.accounts.exchange import (
 )
 from gateway.accounts.issuer import Proven
 from gateway.accounts.oidc import FLOW_S, PROOF_S, returned
+from gateway.identity import paced
 from schemas.limits import TEXT_CHARS_MAX
 from schemas.problems import Refusal
 from schemas.shape import Shape
@@ -79,10 +81,12 @@ class OidcHandlers:
 
     async def providers(self, request: web.Request) -> web.Response:
         """`GET /api/v1/auth/oidc`"""
+        paced(request)
         return secret_json({"providers": self._sign_in.providers()})
 
     async def start(self, request: web.Request) -> web.StreamResponse:
         """`GET /api/v1/auth/oidc/{provider}/start`"""
+        paced(request)
         asked = decode.shaped_texts(Start, dict(request.query))
         begun = await self._sign_in.begin(request.match_info["provider"], asked.challenge, asked.return_to)
         response = _sent_on(begun.url)
@@ -99,6 +103,7 @@ class OidcHandlers:
 
     async def callback(self, request: web.Request) -> web.StreamResponse:
         """`GET /api/v1/auth/oidc/{provider}/callback`"""
+        paced(request)
         provider, origin = request.match_info["provider"], origin_of(request)
         answer: dict[str, str] = {
             name: decode.checked(request.query[name])
@@ -127,7 +132,7 @@ class OidcHandlers:
 
     async def exchange(self, request: web.Request) -> web.Response:
         """`POST /api/v1/auth/oidc/exchange`"""
-        body = await decode.body(request, Exchange)
+        body = await open_body(request, Exchange)
         proven = await self._sign_in.take(body.code.get_secret_value(), body.verifier.get_secret_value())
         return secret_json(await self._entered(proven, request))
 

@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import to_json
 
-from actors.times import milliseconds, rfc3339
+from actors.times import milliseconds
 from gateway import decode
 from gateway.accounts import mfa_routes, oidc_routes
 from gateway.accounts.access import Access
@@ -16,6 +16,8 @@ from gateway.accounts.exchange import (
     TriedPassword,
     entered,
     id_of,
+    once,
+    open_body,
     origin_of,
     privileged,
     secret_json,
@@ -23,13 +25,12 @@ from gateway.accounts.exchange import (
     under_auth,
     user_of,
 )
-from gateway.accounts.names import Username
+from gateway.accounts.names import Username, folded
 from gateway.accounts.passwords import NewPassword
 from gateway.accounts.sessions import Identity
 from gateway.accounts.tokens import TOKEN_CHARS_MAX
 from gateway.identity import request_id
 from schemas.limits import BATCH_ITEMS_MAX
-from schemas.problems import Refusal
 from schemas.shape import Key, Line, Shape, Text, holds_control_characters
 
 LOGIN_NAME_CHARS_MAX = 254
@@ -161,21 +162,26 @@ class Handlers:
 
     async def register(self, request: web.Request) -> web.Response:
         """`POST /api/v1/auth/register`"""
-        body = await decode.body(request, Registration)
+        body = await open_body(request, Registration)
         device = _secret(body.device_id)
-        tokens = await self._access.register(body.username, body.password, body.email, origin_of(request), device)
-        return secret_json({**told(tokens), "userId": tokens.user_id}, status=201)
+        # Somebody unknown is whoever asks for this name.
+        caller = f"name:{folded(body.username)}"
+        async with once(self._access, request, caller, "register", body) as operation:
+            entry = await self._access.register(
+                operation, body.username, body.password, body.email, origin_of(request), device
+            )
+        return secret_json(entered(entry, userId=entry.user["userId"]), status=201)
 
     async def login(self, request: web.Request) -> web.Response:
         """`POST /api/v1/auth/login`"""
-        body = await decode.body(request, Login)
+        body = await open_body(request, Login)
         name, device = body.username or body.email or "", _secret(body.device_id)
         entry = await self._access.login(name, body.password, origin_of(request), device)
         return secret_json(entered(entry))
 
     async def guest(self, request: web.Request) -> web.Response:
         """`POST /api/v1/auth/guest`"""
-        body = await decode.body(request, Guest)
+        body = await open_body(request, Guest)
         entry = await self._access.guest(body.device_id.get_secret_value(), origin_of(request))
         return secret_json(entered(entry, userId=entry.user["userId"]))
 
@@ -183,19 +189,25 @@ class Handlers:
         """`POST /api/v1/auth/upgrade`"""
         user = user_of(request)
         body = await decode.body(request, Credentials)
-        described = await self._access.upgrade(user, body.username, body.password, body.email)
-        return secret_json({"userId": user.user_id, "user": described})
+        async with once(self._access, request, user.user_id, "upgrade", body) as operation:
+            answer = await self._access.upgrade(
+                operation, user, body.username, body.password, body.email, origin_of(request)
+            )
+        return secret_json(answer)
 
     async def change_password(self, request: web.Request) -> web.Response:
         """`POST /api/v1/auth/password`"""
         user = user_of(request)
         body = await decode.body(request, PasswordChange)
-        await self._access.change_password(user, body.password, body.new_password, origin_of(request))
-        return secret_json({"ok": True})
+        async with once(self._access, request, user.user_id, "password", body) as operation:
+            answer = await self._access.change_password(
+                operation, user, body.password, body.new_password, origin_of(request)
+            )
+        return secret_json(answer)
 
     async def refresh(self, request: web.Request) -> web.Response:
         """`POST /api/v1/auth/refresh`"""
-        body = await decode.body(request, Refresh)
+        body = await open_body(request, Refresh)
         return secret_json(told(await self._access.refresh(body.refresh_token.get_secret_value())))
 
     async def logout(self, request: web.Request) -> web.Response:
@@ -221,42 +233,49 @@ class Handlers:
         by, role = privileged(request, "server")
         body = await decode.body(request, Provision)
         items = [(item.external_id, item.display_name) for item in body.items]
-        return secret_json({"items": await self._access.oversight.provision(by, role, items, request_id(request))})
+        oversight = self._access.oversight
+        async with once(self._access, request, by.user_id, "provision", body) as operation:
+            return secret_json(await oversight.provision(operation, by, role, items, request_id(request)))
 
     async def ban(self, request: web.Request) -> web.Response:
         """`POST /api/v1/moderation/users/{id}/ban`"""
         by, role = privileged(request, "moderator")
         body = await decode.body(request, Ban)
-        return await self._sanction(request, by, role, "banned", body.until, body.reason)
+        return await self._sanction(request, by, role, "banned", body, body.until)
 
     async def suspend(self, request: web.Request) -> web.Response:
         """`POST /api/v1/moderation/users/{id}/suspend`"""
         by, role = privileged(request, "moderator")
         body = await decode.body(request, Suspend)
-        return await self._sanction(request, by, role, "suspended", body.until, body.reason)
+        return await self._sanction(request, by, role, "suspended", body, body.until)
 
     async def reinstate(self, request: web.Request) -> web.Response:
         """`POST /api/v1/moderation/users/{id}/reinstate`"""
         by, role = privileged(request, "moderator")
         body = await decode.body(request, Reinstate)
-        return await self._sanction(request, by, role, "clear", None, body.reason)
+        return await self._sanction(request, by, role, "clear", body)
 
     async def set_role(self, request: web.Request) -> web.Response:
         """`POST /api/v1/admin/users/{id}/roles`"""
         by, _ = privileged(request, "admin")
         body = await decode.body(request, RoleChange)
-        user_id = id_of(request)
-        roles = await self._access.oversight.set_role(by, user_id, body.role, body.grant, request_id(request))
-        return secret_json({"roles": roles})
+        user_id, oversight = id_of(request), self._access.oversight
+        async with once(self._access, request, by.user_id, f"roles {user_id}", body) as operation:
+            answer = await oversight.set_role(operation, by, user_id, body.role, body.grant, request_id(request))
+        return secret_json(answer)
 
     async def _sanction(
-        self, request: web.Request, by: Identity, role: str, standing: str, until: str | None, reason: str
+        self,
+        request: web.Request,
+        by: Identity,
+        role: str,
+        standing: str,
+        body: Ban | Suspend | Reinstate,
+        until: str | None = None,
     ) -> web.Response:
-        until_ms = milliseconds(until) if until is not None else None
-        if until_ms is not None and until_ms <= self._access.sessions.now_ms():
-            problem = "should be in the future"
-            raise Refusal("INVALID", f"until: {problem}.", fields=[{"field": "until", "problem": problem}])
-        user_id = id_of(request)
-        await self._access.oversight.sanction(by, role, user_id, standing, until_ms, reason, request_id(request))
-        ends = None if until_ms is None else rfc3339(until_ms)
-        return secret_json({"ok": True, "userId": user_id, "standing": standing, "until": ends})
+        user_id, until_ms = id_of(request), None if until is None else milliseconds(until)
+        async with once(self._access, request, by.user_id, f"{standing} {user_id}", body) as operation:
+            answer = await self._access.oversight.sanction(
+                operation, by, role, user_id, standing, until_ms, body.reason, request_id(request)
+            )
+        return secret_json(answer)

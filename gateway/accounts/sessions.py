@@ -1,6 +1,7 @@
 """Sessions as this gateway knows them: verified tokens in memory, kept true by asking Postgres every second."""
 
 import asyncio
+import functools
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -112,6 +113,8 @@ class Sessions:
         self._sessions: WeakValueDictionary[str, Session] = WeakValueDictionary()
         self._accounts: WeakValueDictionary[str, Account] = WeakValueDictionary()
         self._seen: OrderedDict[tuple[str, str, str, int], None] = OrderedDict()
+        self._reading: dict[str, asyncio.Task[Row | None]] = {}
+        """Sessions that Postgres is being asked for."""
         self._since_ms = 0
         self._offset_ms = time.time() * 1000 - time.monotonic() * 1000
         self._confirmed_at = time.monotonic()
@@ -163,23 +166,30 @@ class Sessions:
             claims = self._keys.verify(token, self.now_ms())
             session = self._sessions.get(claims.session_id) or await self._load(claims)
             identity = Identity(session, claims.expires_at, self)
+        # Kept whatever comes of it: who knocks with the token of a session that has ended, or of an account that is
+        # barred, costs neither a signature nor a question to Postgres each time.
+        self._tokens[token] = identity
+        self._tokens.move_to_end(token)
+        if len(self._tokens) > TOKENS_MAX:
+            self._tokens.popitem(last=False)
         session, now_ms = identity.session, self.now_ms()
         if session.ended or identity.expires_at <= now_ms:
-            self._tokens.pop(token, None)
             ended = "The session has ended." if session.ended else "The access token has expired; refresh it."
             raise Refusal("UNAUTHENTICATED", ended)
         if barred := session.account.barred(now_ms):
             raise barred
         if session.account.roles != UNPRIVILEGED and self.stale:
             raise Refusal("UNAVAILABLE", "Privileges cannot be confirmed at the moment.", retry_after_s=1)
-        self._tokens[token] = identity
-        self._tokens.move_to_end(token)
-        if len(self._tokens) > TOKENS_MAX:
-            self._tokens.popitem(last=False)
         return identity
 
     async def _load(self, claims: Claims) -> Session:
-        row = await store.session(self._database, claims.session_id)
+        # Many requests at once with a token that is new here are one question to Postgres.
+        reading = self._reading.get(claims.session_id)
+        if reading is None:
+            reading = asyncio.create_task(store.session(self._database, claims.session_id), name="session")
+            self._reading[claims.session_id] = reading
+            reading.add_done_callback(functools.partial(self._read, claims.session_id))
+        row = await asyncio.shield(reading)
         if row is None or row["user_id"] != claims.user_id:
             raise Refusal("UNAUTHENTICATED", "The session has ended.")
         # Another request may have loaded it meanwhile; there is one object for each session and account.
@@ -188,6 +198,11 @@ class Sessions:
             session = Session(row["id"], self._account(row), row["ended"])
             self._sessions[session.session_id] = session
         return session
+
+    def _read(self, session_id: str, reading: asyncio.Task[Row | None]) -> None:
+        self._reading.pop(session_id, None)
+        if not reading.cancelled():
+            reading.exception()  # told to whoever still waits
 
     def _account(self, row: Row) -> Account:
         account = self._accounts.get(row["user_id"])

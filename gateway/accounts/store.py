@@ -1,4 +1,4 @@
-"""The SQL of accounts, sessions, sanctions, keys and the audit log."""
+"""The SQL of accounts, sessions, sanctions, operations, keys and the audit log."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ KNOWN_ADDRESSES_MAX = 20
 _MS = "(extract(epoch FROM {}) * 1000)::bigint"
 _NOW_MS = _MS.format("clock_timestamp()")
 _KEY_LOCK = 0x67726B79  # "grky"
+_OP_LOCK = 0x67726F70  # "grop"
 
 
 class Sql(Protocol):
@@ -56,16 +57,13 @@ async def add_guest(sql: Sql, user_id: str, display_name: str, device: bytes) ->
 
 
 async def add_provisioned(sql: Sql, external_ids: Sequence[str], names: Sequence[str]) -> tuple[list[Row], set[str]]:
-    """Make what is not there yet; all rows (id, external_id, display_name, player_made), and which ids are new."""
+    """Make what is not there yet; all rows (id, external_id), and which ids are new."""
     made = await sql.fetch(
         "INSERT INTO account (external_id, display_name) SELECT * FROM unnest($1::text[], $2::text[]) "
         "ON CONFLICT ON CONSTRAINT account_external DO NOTHING RETURNING id",
         *(external_ids, names),
     )
-    rows = await sql.fetch(
-        "SELECT id, external_id, display_name, player_made FROM account WHERE external_id = ANY($1::text[])",
-        external_ids,
-    )
+    rows = await sql.fetch("SELECT id, external_id FROM account WHERE external_id = ANY($1::text[])", external_ids)
     return rows, {row["id"] for row in made}
 
 
@@ -111,6 +109,13 @@ async def set_role(sql: Sql, user_id: str, role: str, grant: bool) -> list[str] 
         *(user_id, role, grant),
     )
     return roles
+
+
+async def without_player(sql: Sql, user_ids: Sequence[str]) -> list[Row]:
+    """Those of these accounts (id, display_name) whose player is not known to be made."""
+    return await sql.fetch(
+        "SELECT id, display_name FROM account WHERE id = ANY($1::text[]) AND NOT player_made", user_ids
+    )
 
 
 async def players_made(sql: Sql, user_ids: Sequence[str]) -> None:
@@ -273,6 +278,38 @@ async def add_audit(
     await sql.execute(
         "INSERT INTO audit (actor, role, action, subject, details, request_id) VALUES ($1, $2, $3, $4, $5, $6)",
         *(actor, role, action, subject, to_json(dict(details)), request_id),
+    )
+
+
+# Operations
+
+
+async def lock_operation(sql: Sql, caller: str, op: bytes) -> bool:
+    """Keep others from it until the transaction ends; False when somebody else does."""
+    return bool(
+        await sql.fetch_value(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || encode($2, 'hex'), $3))", caller, op, _OP_LOCK
+        )
+    )
+
+
+async def operation(sql: Sql, caller: str, op: bytes) -> Row | None:
+    """What was asked and answered under this op id."""
+    return await sql.fetch_row("SELECT request, answer FROM operation WHERE caller = $1 AND op = $2", caller, op)
+
+
+async def add_operation(sql: Sql, caller: str, op: bytes, request: bytes, answer: bytes) -> None:
+    await sql.execute(
+        "INSERT INTO operation (caller, op, request, answer) VALUES ($1, $2, $3, $4)", caller, op, request, answer
+    )
+
+
+async def forget_operations(sql: Sql, kept_s: int) -> None:
+    """Remove those that are older, some at a time."""
+    await sql.execute(
+        "DELETE FROM operation WHERE (caller, op) IN (SELECT caller, op FROM operation "
+        "WHERE at < now() - $1 * interval '1 second' LIMIT 10000 FOR UPDATE SKIP LOCKED)",
+        kept_s,
     )
 
 
