@@ -10,7 +10,7 @@ from actors.core import SYSTEM, Command, Event, Turn
 from schemas.address import Address
 from schemas.messages import pack, unpack
 from schemas.problems import Refusal
-from scripts.inspect.reading import Reader
+from scripts.inspect.reading import Reader, Seen
 from scripts.terminal import Failed
 from scripts.verify.past import Past
 from scripts.verify.recall import RECALLED
@@ -24,6 +24,10 @@ LOOKED_INTO_MAX = 2_000
 _OFTEN_SILENT = frozenset({("fraud", "assess")})
 """Messages that mostly have no effect, and of which it is not known afterwards whether they should have had one."""
 _ALL_BITS = (1 << 64) - 1
+CLOCKS_APART_MS = 1_000
+"""So much earlier by its own clock may a receiver have been in the state in which a message reached it."""
+STATES_LOOKED_AT_MAX = 2_000
+"""Of a receiver, after a message was sent; beside them its state now."""
 
 PLAYED = "played"
 
@@ -170,22 +174,44 @@ class Tells(Watcher):
 
     async def _lost(self, snapshot: Snapshot, op: str, to: Address, name: str, packed: bytes) -> bool:
         """Whether it can be judged at all where a message went that nobody knows of. One without effect leaves no
-        trace: that is right when it would have none now either."""
+        trace: that is right when it came to nothing in a state that its receiver was in since."""
         if (to.kind, name) in _OFTEN_SILENT:
             return False
         command = self._catalog.kind(to.kind).command(name).model_validate(unpack(packed))
-        try:
-            actor = (await Reader(snapshot).now([to]))[to].actor
-            turn = Turn(SYSTEM, snapshot.now_ms, self._content, op, key=to.key)
-            effects = list(command.decide(actor, turn)) if command.creates or actor.exists() else [None]
-            if not any(effect is None or isinstance(effect, Event) for effect in effects):
-                return True
-        except (Failed, Refusal):
-            pass  # it would not be refused in silence either
+        if await self._came_to_nothing(snapshot, op, to, command):
+            return True
         sender = op.rsplit("/", 2)[0]
         what = f"message {op} ({name}) to {to} was sent, and is neither played, nor in the outbox or the dead letters"
         self.report.found("K9", sender, what, _LOST)
         return True
+
+    async def _came_to_nothing(self, snapshot: Snapshot, op: str, to: Address, command: Command[Any]) -> bool:
+        """Whether the message would have had no effect in one of the states of its receiver since it was sent."""
+        reader = Reader(snapshot)
+        try:
+            sender, version, _ = op.rsplit("/", 2)
+            [sent] = await reader.turns(Address.parse(sender), int(version) - 1, 1)
+            seen = await reader.at(to, await reader.version_at(to, sent["at"] - CLOCKS_APART_MS))
+            at = sent["at"]
+            further = await reader.turns(to, seen.version, STATES_LOOKED_AT_MAX)
+            for row in further:
+                if self._is_silent(seen, at, op, to, command):
+                    return True
+                seen, at = reader.play(to, seen, row), max(at, row["at"])
+            if len(further) == STATES_LOOKED_AT_MAX:
+                seen = (await reader.now([to]))[to]
+            return self._is_silent(seen, snapshot.now_ms, op, to, command)
+        except (Failed, ValueError):
+            return False
+
+    def _is_silent(self, seen: Seen, at: int, op: str, to: Address, command: Command[Any]) -> bool:
+        if not (command.creates or seen.actor.exists()):
+            return False
+        try:
+            effects = list(command.decide(seen.actor, Turn(SYSTEM, at, self._content, op, key=to.key)))
+        except Refusal:
+            return False  # that would not be in silence
+        return not any(isinstance(effect, Event) for effect in effects)
 
     async def _nobodys(self, snapshot: Snapshot) -> None:
         """What was found, and no turn is known to have sent."""
