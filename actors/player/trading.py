@@ -1,6 +1,10 @@
 """What a player does for a trade that was agreed on: it puts up what it offered, or says why it cannot."""
 
-from actors.core import Command, Effects, Event, Rejected, Tell, Turn
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from actors.core import Command, Effects, Event, Query, Rejected, Tell, Turn
 from actors.player.inventory import ItemsTaken, item_of, stack_of, taken
 from actors.player.state import Player
 from actors.player.wallet import WalletChanged, debited
@@ -8,7 +12,10 @@ from actors.trade.delivery import Deliver
 from actors.trade.goods import Goods, Held
 from actors.trade.state import trade_address
 from schemas import limits
-from schemas.shape import Key
+from schemas.shape import Amount, Key
+
+Ids = Annotated[list[Key], Field(max_length=limits.TRADE_STACKS_MAX)]
+Seen = Annotated[dict[Key, Amount], Field(max_length=limits.TRADE_STACKS_MAX)]
 
 
 class PutUp(Command[Player]):
@@ -16,6 +23,8 @@ class PutUp(Command[Player]):
 
     trade: Key
     goods: Goods
+    seen: Seen = {}
+    """How many the other side saw under an id: with more or fewer there, it would not be what was agreed on."""
 
     def decide(self, player: Player, turn: Turn) -> Effects:
         if self.goods.nothing:
@@ -39,6 +48,8 @@ class PutUp(Command[Player]):
         for name in (*self.goods.items, *(stack_of(player, stack_id).item for stack_id in self.goods.ids)):
             if item_of(turn, name).bound:
                 raise Rejected("item_bound", f"{name} stays with its player.")
+        if any(stack_of(player, stack_id).quantity != quantity for stack_id, quantity in self.seen.items()):
+            raise Rejected("offer_changed", "What was offered is not what it was.")
         reason = f"trade {self.trade}"
         payments = [
             debited(player, turn, currency, amount, reason)
@@ -60,3 +71,13 @@ class PutUpDeclined(Event[Player]):
 
     def apply(self, player: Player) -> None:
         """It changes nothing."""
+
+
+class Things(Query[Player]):
+    """What lies in the bag under these ids, with its history; what does not is left out."""
+
+    ids: Ids
+
+    def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
+        here = [stack_id for stack_id in dict.fromkeys(self.ids) if stack_id in player.bag]
+        return {"things": [player.bag[stack_id].lot(stack_id).model_dump(mode="python") for stack_id in here]}

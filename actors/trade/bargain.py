@@ -7,7 +7,8 @@ from pydantic import Field
 
 from actors.core import ANYONE, Command, Consult, Effects, Event, Query, Rejected, Remind, Tell, Turn
 from actors.player.gifts import TradeName
-from actors.player.trading import PutUp
+from actors.player.state import Lot
+from actors.player.trading import PutUp, Things
 from actors.times import rfc3339
 from actors.trade.delivery import Cancelled, told_once
 from actors.trade.goods import Goods
@@ -117,11 +118,26 @@ class Offer(Command[Trade]):
 
     goods: Goods
 
+    def consults(self, trade: Trade, turn: Turn) -> Consult | None:
+        user = trade.bargainer(turn)
+        return Consult(player_address(user), Things(ids=self.goods.ids)) if self.goods.ids else None
+
     def decide(self, trade: Trade, turn: Turn) -> Effects:
         user = trade.bargainer(turn)
         revision = trade.revision + 1
-        yield Offered(user=user, goods=self.goods, revision=revision)
+        yield Offered(user=user, goods=self.goods, revision=revision, things=self._things(turn))
         return {"revision": revision}
+
+    def _things(self, turn: Turn) -> list[Lot]:
+        """What lies in the caller's bag under the ids that it offers; an id alone tells the other side nothing."""
+        if not turn.consulted:
+            return []
+        if turn.answer is None:
+            raise Rejected("UNAVAILABLE", "The bag cannot be looked into now.", retry_after_s=1)
+        things = [Lot.model_validate(thing) for thing in turn.answer.data["things"]]
+        if len(things) < len(set(self.goods.ids)):
+            raise Rejected("stack_unknown", "There is no such thing in the bag.")
+        return things
 
 
 class Offered(Event[Trade]):
@@ -130,14 +146,21 @@ class Offered(Event[Trade]):
     user: str
     goods: Goods
     revision: int
+    things: list[Lot] = []
+    """What its ids stand for; nothing in a gift."""
 
     def apply(self, trade: Trade) -> None:
+        before = trade.offers.get(self.user)
+        for thing in before.ids if before is not None else ():
+            trade.things.pop(thing, None)
         trade.offers[self.user] = self.goods.model_copy(deep=True)
+        trade.things.update({thing.id: thing.copied() for thing in self.things})
         trade.revision = self.revision
         trade.confirmed = []
 
     def push(self) -> Mapping[str, Any]:
-        return {"offers": {self.user: self.goods.shown()}, "revision": self.revision, "confirmed": []}
+        told = {"offers": {self.user: self.goods.shown()}, "revision": self.revision, "confirmed": []}
+        return {**told, "things": {thing.id: thing.shown() for thing in self.things}} if self.things else told
 
 
 class Confirm(Command[Trade]):
@@ -168,7 +191,7 @@ class Confirm(Command[Trade]):
         if both:
             yield Settling(awaited=giving)
             for side in giving:
-                put_up = PutUp(trade=trade.key, goods=trade.offers[side])
+                put_up = PutUp(trade=trade.key, goods=trade.offers[side], seen=trade.seen(side))
                 yield Tell(player_address(side), put_up, into="own" if side == user else "other")
         return {"confirmed": [*trade.confirmed, user]}
 

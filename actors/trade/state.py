@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from actors.core import Actor, Address, Rejected, Turn
+from actors.player.state import Lot
 from actors.times import rfc3339
 from actors.trade.goods import Goods, Held
 from schemas.messages import Caller
@@ -33,6 +34,8 @@ class Trade(Actor):
     """Why it came to nothing."""
     expires_at: int = 0
     offers: dict[str, Goods] = {}
+    things: dict[str, Lot] = {}
+    """What was offered by its id, as it lay in the bag then."""
     revision: int = 0
     """Grows with each change of an offer."""
     confirmed: list[str] = []
@@ -48,6 +51,10 @@ class Trade(Actor):
         """The other side."""
         first, second = self.sides
         return second if user == first else first
+
+    def seen(self, user: str) -> dict[str, int]:
+        """How many lay under each id that this side offers: so many were agreed on."""
+        return {thing: self.things[thing].quantity for thing in self.offers[user].ids if thing in self.things}
 
     def side(self, turn: Turn) -> str:
         """The caller, who must be one of the two."""
@@ -82,6 +89,7 @@ class Trade(Actor):
             "gift": self.gift,
             "expiresAt": rfc3339(self.expires_at),
             "offers": {user: goods.shown() for user, goods in self.offers.items()},
+            "things": {key: thing.shown() for key, thing in self.things.items()},
             "revision": self.revision,
             "confirmed": list(self.confirmed),
         }

@@ -1,7 +1,7 @@
 /** The others: trades, who is here, the talk in the lobby, the board, and letters. */
 
 import { byId, h, show } from "./dom.js";
-import { clock, counted, money, number, titled } from "./words.js";
+import { about, clock, counted, money, number, titled } from "./words.js";
 
 /** @param {import("./game.js").Game} game */
 export function showMarket(game) {
@@ -30,7 +30,7 @@ function table(game) {
   const { partner, name, key } = trading.table;
   const mine = trading.agreed(game.id);
   const theirs = trading.agreed(partner);
-  const something = [trading.own, trading.theirs].some((goods) => Object.keys(goods.items).length + Object.keys(goods.currencies).length > 0);
+  const something = [trading.own, trading.theirs].some((goods) => goods.ids.length + Object.keys(goods.items).length + Object.keys(goods.currencies).length > 0);
   return h(
     "div",
     { key, class: "table" },
@@ -54,25 +54,30 @@ function agreement(agreed, words) {
   return h("p", { class: agreed ? "agreed" : "soft" }, agreed ? words : "Not agreed yet.");
 }
 
-function goods(game, { items, currencies }, own) {
-  const back = (take) => own && h("button", { type: "button", "aria-label": "Take it back", onclick: take }, "×");
+function goods(game, { items, ids, currencies }, own) {
+  const { trading } = game;
+  const row = (key, what, take) => h("li", { key }, what, own && h("button", { type: "button", "aria-label": "Take it back", onclick: take }, "×"));
   const rows = [
-    ...Object.entries(items).map(([item, count]) =>
-      h("li", { key: item }, h("span", { class: `what ${game.item(item).rarity}` }, counted(count, game.item(item).title)), back(() => game.trading.offerItem(item, 0))),
-    ),
-    ...Object.entries(currencies).map(([currency, amount]) =>
-      h("li", { key: currency }, h("span", { class: "what" }, money(amount, currency)), back(() => game.trading.offerMoney(currency, 0))),
-    ),
+    ...Object.entries(items).map(([item, count]) => row(item, named(game.item(item), count), () => trading.offerItem(item, 0))),
+    ...ids.map((id) => row(id, named(game.item(trading.thing(id).item), trading.thing(id).quantity), () => trading.offerThing(id, false))),
+    ...Object.entries(currencies).map(([currency, amount]) => row(currency, h("span", { class: "what" }, money(amount, currency)), () => trading.offerMoney(currency, 0))),
   ];
   return h("ul", { class: "rows" }, rows.length > 0 ? rows : h("li", { class: "soft" }, "Nothing."));
 }
 
+/** An item with what there is to know of it. */
+function named(item, count) {
+  return h("span", { class: `what ${item.rarity}` }, item.unique ? item.title : counted(count, item.title), about(item) && h("span", { class: "soft block" }, about(item)));
+}
+
 function offering(game) {
   const amounts = new Map();
-  for (const stack of game.bag.stacks) {
-    if (!stack.locked && !game.item(stack.item).bound) amounts.set(stack.item, (amounts.get(stack.item) ?? 0) + stack.quantity);
+  const free = game.bag.stacks.filter((stack) => !stack.locked && !game.item(stack.item).bound);
+  const uniques = free.filter((stack) => game.item(stack.item).unique);
+  for (const stack of free) {
+    if (!game.item(stack.item).unique) amounts.set(stack.item, (amounts.get(stack.item) ?? 0) + stack.quantity);
   }
-  const money = Object.entries(game.sheet.wallet).filter(([, amount]) => amount > 0);
+  const purse = Object.entries(game.sheet.wallet).filter(([, amount]) => amount > 0);
   return h(
     "form",
     {
@@ -83,14 +88,16 @@ function offering(game) {
         const { what, count } = event.target.elements;
         const [kind, name] = what.value.split(":");
         if (kind === "money") void game.trading.offerMoney(name, count.valueAsNumber);
+        else if (kind === "thing") void game.trading.offerThing(name);
         else void game.trading.offerItem(name, count.valueAsNumber);
       },
     },
     h(
       "select",
       { name: "what", "aria-label": "What to offer" },
-      money.map(([currency, amount]) => h("option", { key: currency, value: `money:${currency}` }, `${titled(currency)} (${number(amount)})`)),
+      purse.map(([currency, amount]) => h("option", { key: currency, value: `money:${currency}` }, `${titled(currency)} (${number(amount)})`)),
       [...amounts].map(([item, amount]) => h("option", { key: item, value: `item:${item}` }, `${game.item(item).title} (${number(amount)})`)),
+      uniques.map((stack) => h("option", { key: stack.id, value: `thing:${stack.id}` }, [game.item(stack.item).title, about(game.item(stack.item))].filter(Boolean).join(", "))),
     ),
     h("input", { name: "count", type: "number", min: 1, step: 1, value: 1, required: true, "aria-label": "How many" }),
     h("button", {}, "Offer"),

@@ -59,6 +59,17 @@ export class Trading {
     return this.#offer({ ...this.own, items: counted(this.own.items, item, count) });
   }
 
+  /** Offer a thing of the bag by its id, or offer it no more. */
+  offerThing(id, offered = true) {
+    const ids = this.own.ids.filter((other) => other !== id);
+    return this.#offer({ ...this.own, ids: offered ? [...ids, id] : ids });
+  }
+
+  /** What was offered by its id, as it lay in the bag then: `{item, quantity}`. */
+  thing(id) {
+    return this.table.terms.things[id] ?? { item: "something", quantity: 1 };
+  }
+
   /** Offer so much money, instead of as much as before. */
   offerMoney(currency, amount) {
     return this.#offer({ ...this.own, currencies: counted(this.own.currencies, currency, amount) });
@@ -132,6 +143,7 @@ export class Trading {
     const terms = push.reset ? data : { ...this.table.terms };
     if (!push.reset) {
       terms.offers = { ...terms.offers, ...data.offers };
+      terms.things = { ...terms.things, ...data.things };
       terms.revision = data.revision ?? terms.revision;
       terms.confirmed = data.confirmed ? [...data.confirmed] : [...terms.confirmed];
       if (data.agreed) terms.confirmed.push(data.agreed);

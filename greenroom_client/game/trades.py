@@ -19,6 +19,14 @@ class Goods(Model):
         return self.model_dump(mode="json", by_alias=True)
 
 
+class Thing(Model):
+    """What was offered by its id, as it lay in the bag then."""
+
+    id: str
+    item: str
+    quantity: int
+
+
 class Terms(Model):
     """How a trade stands: `open`, `settling`, `completed`, or `cancelled` (`why`)."""
 
@@ -28,6 +36,7 @@ class Terms(Model):
     gift: bool
     expires_at: datetime
     offers: dict[str, Goods]
+    things: dict[str, Thing] = {}
     revision: int
     confirmed: list[str]
 

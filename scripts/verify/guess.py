@@ -45,6 +45,9 @@ def _grant_items(events: Events, player: Player, turn: Turn) -> Command[Any]:
 
 
 def _put_up(events: Events, player: Player, turn: Turn) -> Command[Any]:
+    if isinstance(events[0], PutUpDeclined) and events[0].because == "offer_changed":
+        changed, stack = next(iter(player.bag.items()))
+        return PutUp(trade=events[0].trade, goods=Goods(ids=[changed]), seen={changed: stack.quantity + 1})
     if isinstance(events[0], PutUpDeclined):
         return PutUp(trade=events[0].trade, goods=_not_to_be_had(events[0].because, player, turn))
     currencies: dict[str, int] = {}

@@ -130,6 +130,7 @@ async def test_gs_22_trades_and_gifts_through_the_python_client(ann: Gamer, ben:
     await ben.game.trade(key).confirm(revision)
     terms = await until("the trade is done", ann.game.trade(key).terms, lambda terms: terms.standing == "completed")
     assert (terms.offers[ben.id].ids, terms.sides, terms.gift) == ([sword], [ann.id, ben.id], False)
+    assert (terms.things[sword].item, terms.things[sword].quantity) == ("iron_sword", 1)
     bag = await until("it arrives", ann.game.bag.inventory, lambda bag: bag.count("iron_sword") == 1)
     assert bag.first("iron_sword").id == sword
     gift = await ann.game.trade(fresh_name("gift")).give(ben.id, Goods(items={"coal": 1}))

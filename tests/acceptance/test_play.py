@@ -105,12 +105,17 @@ async def craft(ada: Window) -> None:
 
 
 async def trade(ada: Window, bea: Window, name: str, other: str) -> None:
-    """Logs for gold: both see each offer, a change takes agreement back, and both get what was agreed."""
+    """Logs and a club for gold: both see each offer, a change takes agreement back, and both get what was agreed."""
+    await ada.click("#hero button", "Take off")
     await ada.click(f"[data-person='{other}'] button", "Trade")
     await bea.click("#tabs button", "Trade")
     await bea.click(f"[data-invitation='{name}'] button", "To the table")
     await offer(ada, "item:oak_log", 2)
     await bea.sees(f"2{chr(0xA0)}{TIMES} Oak log", "[data-side=theirs]")
+    club = await ada.until("document.querySelector('#market option[value^=\"thing:\"]')?.value")
+    await offer(ada, club, 1)
+    for told in ("Wooden club", "Strength +1"):
+        await bea.sees(told, "[data-side=theirs] .what")
     await bea.click("#market button", "Agree")
     await ada.sees(f"{other} has agreed.", "[data-side=theirs]")
     await offer(bea, "money:gold", 30)
@@ -131,6 +136,7 @@ async def trade(ada: Window, bea: Window, name: str, other: str) -> None:
     await bea.click("#tabs button", "Hero")
     await bea.sees("60", "[data-key=fact-Gold]")
     await bea.sees(f"{TIMES} 2", "[data-item=oak_log]")
+    await bea.sees("Strength +1", "[data-item=wooden_club]")
 
 
 async def offer(window: Window, what: str, count: int) -> None:

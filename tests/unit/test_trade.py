@@ -136,6 +136,57 @@ def test_who_hears_each_push_knows_the_terms(stage: Stage, alice: Person, bob: P
     assert (heard["standing"], sorted(heard["confirmed"])) == ("completed", ["alice", "bob"])
 
 
+def stack_id(stage: Stage, person: Person, item: str) -> str:
+    return next(key for key, stack in player(stage, person).bag.items() if stack.item == item)
+
+
+def test_both_see_what_is_offered_by_its_id(stage: Stage, alice: Person, bob: Person) -> None:
+    grant(stage, alice, wheat=10, iron_sword=1)
+    sword, wheat = (stack_id(stage, alice, item) for item in ("iron_sword", "wheat"))
+    said(stage, "alice", Open(partner="bob"))
+    said(stage, "alice", Offer(goods=Goods(ids=[sword, wheat])))
+    told = catalog().kind("trade").events["offered"].model_validate(stage.journal[DEAL][-1][1]).push()["things"]
+    things = standing(stage, "bob")["things"]
+    assert told == things
+    assert (things[wheat]["item"], things[wheat]["quantity"]) == ("wheat", 10)
+    assert things[sword]["item"] == "iron_sword"
+    assert [mark["how"] for mark in things[sword]["history"]] == ["test"]
+    said(stage, "alice", Offer(goods=Goods(ids=[sword])))
+    assert list(standing(stage, "bob")["things"]) == [sword]
+    said(stage, "alice", Offer(goods=Goods(items={"wheat": 1})))
+    assert standing(stage, "bob")["things"] == {}
+
+
+def test_nobody_offers_by_an_id_what_it_has_not(stage: Stage, alice: Person, bob: Person) -> None:
+    grant(stage, bob, iron_sword=1)
+    said(stage, "alice", Open(partner="bob"))
+    with refused("stack_unknown"):
+        said(stage, "alice", Offer(goods=Goods(ids=[stack_id(stage, bob, "iron_sword")])))
+    stage.silent.add("player")
+    with refused("UNAVAILABLE"):
+        said(stage, "bob", Offer(goods=Goods(ids=[stack_id(stage, bob, "iron_sword")])))
+
+
+@pytest.mark.parametrize("change", ["split", "grown"])
+def test_a_stack_that_is_not_what_was_seen_does_not_change_hands(
+    stage: Stage, alice: Person, bob: Person, change: str
+) -> None:
+    grant(stage, alice, **BREAD)
+    wheat = stack_id(stage, alice, "wheat")
+    said(stage, "alice", Open(partner="bob"))
+    said(stage, "alice", Offer(goods=Goods(ids=[wheat])))
+    said(stage, "bob", Offer(goods=Goods(currencies={"gold": 60})))
+    said(stage, "bob", Confirm(revision=2))
+    if change == "split":
+        alice.say("split_stack", stackId=wheat, quantity=9)
+    else:
+        grant(stage, alice, wheat=1)
+    whole = owned(stage, alice)
+    said(stage, "alice", Confirm(revision=2))
+    assert (standing(stage)["standing"], standing(stage)["why"]) == ("cancelled", "offer_changed")
+    assert (owned(stage, alice), owned(stage, bob)) == (whole, {"gold": 100})
+
+
 def test_strangers_hear_nothing_of_a_trade(stage: Stage, alice: Person, bob: Person) -> None:
     said(stage, "alice", Open(partner="bob"))
     trade = stage.actor(DEAL)
