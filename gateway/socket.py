@@ -11,6 +11,7 @@ from gateway.identity import Identity
 from gateway.limits import FRAME_RATE, Bucket
 from gateway.outlet import Outlet
 from schemas import frames
+from schemas.limits import OUTSTANDING_COMMANDS_MAX
 from schemas.messages import Caller
 from schemas.problems import Refusal
 
@@ -84,6 +85,12 @@ class Socket:
         """Answer the frame of this id with the refusal."""
         problem = errors.problem_of(refusal, request_id or errors.new_request_id())
         self.send(frames.error(id_, refusal.status, problem, topic))
+
+    def over_limit(self) -> Refusal | None:
+        """What the next command meets when too many are unanswered."""
+        if self.outstanding < OUTSTANDING_COMMANDS_MAX:
+            return None
+        return Refusal("TOO_MANY_OUTSTANDING", f"At most {OUTSTANDING_COMMANDS_MAX} may be unanswered.")
 
     def end(self, code: int, reason: str = "") -> None:
         """Write what waits, then close with this code; the transport is cut when the client does not answer."""

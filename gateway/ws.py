@@ -306,7 +306,7 @@ class Sockets:
     def _call(
         self, socket: Socket, frame: frames.CommandFrame | frames.QueryFrame, now: float, over: Refusal | None
     ) -> None:
-        over = over or _outstanding(socket)
+        over = over or socket.over_limit()
         calls = self._calls
         caller = socket.caller
         if type(frame) is frames.CommandFrame:
@@ -365,7 +365,7 @@ class Sockets:
 
     def _subscribe(self, socket: Socket, frame: frames.SubscribeFrame, over: Refusal | None = None) -> None:
         topic = frame.topic or socket.auto_topic
-        over = over or _outstanding(socket)
+        over = over or socket.over_limit()
         if topic == PRESENCE_TOPIC:
             if over is not None:
                 raise over
@@ -456,10 +456,3 @@ class Sockets:
             socket.end(RESTART, "restart")
         await asyncio.gather(*(socket.closing for socket in closing if socket.closing), return_exceptions=True)
         await self._tasks.close()
-
-
-def _outstanding(socket: Socket) -> Refusal | None:
-    """What the next command meets when too many are unanswered."""
-    if socket.outstanding < limits.OUTSTANDING_COMMANDS_MAX:
-        return None
-    return Refusal("TOO_MANY_OUTSTANDING", f"At most {limits.OUTSTANDING_COMMANDS_MAX} may be unanswered.")
