@@ -52,7 +52,7 @@ class Character(Part):
     slots: Annotated[dict[Key, Line], Field(max_length=limits.EQUIPMENT_SLOTS_MAX)] = {}
     """Where equipment is worn: names and titles."""
     bag_slots: Annotated[int, Field(ge=0, le=limits.BAG_SLOTS_MAX)] = 40
-    slots_for_strangers: Annotated[int, Field(ge=0, le=limits.BAG_SLOTS_MAX)] = 20
+    slots_for_strangers: Annotated[int, Field(ge=0, le=limits.BAG_SLOTS_MAX)] = 30
     """How full a bag may get by gifts of players who are no friends."""
     skills: Annotated[list[Key], Field(max_length=limits.SKILLS_MAX)] = []
     """What a player can do from the first day."""

@@ -16,7 +16,7 @@ def slots_open_to(player: Player, turn: Turn, giver: str) -> int | None:
     return max(0, turn.content.character.slots_for_strangers - len(player.bag))
 
 
-def refuse_without_room(player: Player, turn: Turn, goods: Goods) -> None:
+def _refuse_without_room(player: Player, goods: Goods) -> None:
     """Refuse what the player has no room for, as `bag_full` or `balance_too_high`."""
     if goods.things and not has_room(player):
         raise Rejected("bag_full", "There is no room for it in the bag.")
@@ -54,15 +54,16 @@ class TradeName(Query[Player]):
 
     creates = True
 
-    goods: Goods = Goods()
+    goods: Goods | None = None
     """What would come."""
     giver: Key | None = None
     """Who gives it; None when the player itself agrees to it."""
 
     def answer(self, player: Player, turn: Turn) -> dict[str, str]:
         try:
-            refuse_without_room(player, turn, self.goods)
-            if self.giver is not None:
+            if self.goods is not None:
+                _refuse_without_room(player, self.goods)
+            if self.goods is not None and self.giver is not None:
                 _refuse_unwelcome(player, turn, self.goods, self.giver)
         except Rejected as refusal:
             return {"name": player.name, "because": refusal.code, "message": refusal.message}

@@ -37,7 +37,7 @@ def stack_of(player: Player, stack_id: str) -> Stack:
 def free_slots(player: Player, turn: Turn) -> Iterator[int]:
     """The slots of the bag in which nothing lies, the first one first."""
     taken = {stack.slot for stack in player.bag.values()}
-    return (slot for slot in range(turn.content.character.bag_slots) if slot not in taken)
+    yield from (slot for slot in range(turn.content.character.bag_slots) if slot not in taken)
 
 
 def free_slot(player: Player, turn: Turn) -> int:
@@ -153,6 +153,8 @@ def received(
 
 def _strangers(player: Player, lots: list[Lot]) -> list[Lot]:
     """The lots, if each is one unique item that is not here yet."""
+    if not lots:
+        return lots
     here = {*player.bag, *player.waiting, *(worn.id for worn in player.worn.values())}
     for lot in lots:
         if not lot.history or lot.quantity != 1:

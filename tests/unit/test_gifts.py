@@ -48,10 +48,13 @@ def clubs(stage: Stage, who: Person, count: int) -> list[str]:
 
 
 def test_strangers_fill_no_more_of_a_bag_than_the_content_allows(stage: Stage, alice: Person, bob: Person) -> None:
-    ids = clubs(stage, alice, SLOTS + 1)
-    said(stage, "alice", Give(to="bob", goods=Goods(ids=ids[:20])), trade(1))
+    clubs(stage, bob, SLOTS - 2)
+    ids = clubs(stage, alice, 3)
     with refused("gift_unwelcome", 409):
-        said(stage, "alice", Give(to="bob", goods=Goods(ids=ids[20:])), trade(2))
+        said(stage, "alice", Give(to="bob", goods=Goods(ids=ids)), trade(0))
+    said(stage, "alice", Give(to="bob", goods=Goods(ids=ids[:2])), trade(1))
+    with refused("gift_unwelcome", 409):
+        said(stage, "alice", Give(to="bob", goods=Goods(ids=ids[2:])), trade(2))
     with refused("gift_unwelcome", 409):
         said(stage, "alice", Give(to="bob", goods=Goods(items={"wheat": 1})), trade(3))
     assert owned(stage, alice)["wooden_club"] == 1

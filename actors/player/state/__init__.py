@@ -1,6 +1,7 @@
 """The state of a player, shared by all facets; each facet's part of it has a file here."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from actors.core import Actor, Effect, Event, Turn
@@ -32,9 +33,16 @@ def reaction(*to: type[Event[Any]]) -> Callable[[Reaction], Reaction]:
     def listening(react: Reaction) -> Reaction:
         _REACTIONS.append((react, frozenset(to)))
         _REACTIONS.sort(key=lambda known: known[0].__module__)
+        _reacting.cache_clear()
         return react
 
     return listening
+
+
+@lru_cache(maxsize=4_096)
+def _reacting(happened: frozenset[type[Event[Any]]]) -> tuple[Reaction, ...]:
+    """The functions that listen to any of these."""
+    return tuple(react for react, to in _REACTIONS if not to or not to.isdisjoint(happened))
 
 
 class Player(Actor):
@@ -128,10 +136,8 @@ class Player(Actor):
         return self.sheet()
 
     def reacts(self, events: list[Event[Any]], turn: Turn) -> Iterator[Effect]:
-        happened = {type(event) for event in events}
-        for react, to in _REACTIONS:
-            if not to or not to.isdisjoint(happened):
-                yield from react(self, events, turn)
+        for react in _reacting(frozenset(map(type, events))):
+            yield from react(self, events, turn)
 
     @classmethod
     def may_subscribe(cls, key: str, caller: Caller) -> bool:
