@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from actors.core import Command
-from actors.guild.bank import Deposit
+from actors.guild.bank import Deposit, Withdraw
 from actors.guild.founding import Create as Found
 from actors.guild.joining import Join
 from actors.guild.storage import StoreItems, TakeOutItems
@@ -15,9 +15,11 @@ from actors.player.actions import CompleteAction, StartAction
 from actors.player.profile import Create, Profile
 from actors.player.quests import StartQuest
 from actors.player.rewards import AwardItems
+from actors.player.wallet import GrantCurrency
 from actors.runtime.database import Connection
 from actors.trade.bargain import Give
 from actors.trade.goods import Goods
+from schemas import limits
 from schemas.address import Address, player
 from schemas.messages import Caller, Reply
 from tests.harness import Greenroom, Servers, eventually
@@ -73,12 +75,24 @@ async def play(greenroom: Greenroom) -> None:
     await ask(greenroom, GUILD, Join(), BEA)
     await eventually(lambda: belongs(greenroom, BEA))
     await delivered(greenroom)
+    await overflow(greenroom)
     await ask(greenroom, GUILD, Deposit(currency="gold", amount=7), BEA)
     await ask(greenroom, GUILD, StoreItems(items={"linen": 4, "wooden_club": 1}), BEA)
     await delivered(greenroom)
     await ask(greenroom, GUILD, TakeOutItems(items={"linen": 3, "wooden_club": 1}), ANN)
     gift = Goods(items={"linen": 2, "wooden_club": 1}, currencies={"gold": 5})
     await ask(greenroom, Address("trade", "gift"), Give(to="ann", goods=gift), BEA)
+
+
+async def overflow(greenroom: Greenroom) -> None:
+    """Ann's wallet is full of gems when more come out of the bank; as she gives some away, what waited comes in."""
+    for who, gems in ((ANN, limits.INTEGER_MAX), (BEA, 9)):
+        await ask(greenroom, who, GrantCurrency(currency="gems", amount=gems, reason="found"), who, "server")
+    await ask(greenroom, GUILD, Deposit(currency="gems", amount=9), BEA)
+    await delivered(greenroom)
+    await ask(greenroom, GUILD, Withdraw(currency="gems", amount=9), ANN)
+    await delivered(greenroom)
+    await ask(greenroom, Address("trade", "rest"), Give(to="bea", goods=Goods(currencies={"gems": 4})), ANN)
 
 
 async def belongs(greenroom: Greenroom, who: Address) -> bool:
@@ -93,6 +107,19 @@ async def test_a_game_that_is_whole_gives_no_finding_and_each_of_its_turns_is_ex
     assert report.remarks == []
     assert {"K6", "K7", "K9", "K15", "K16"} <= set(report.looked)
     assert not any("explain" in why for why in report.unjudged.values()), report.unjudged
+
+
+async def test_what_found_no_room_in_a_wallet_came_in_as_room_was_made(greenroom: Greenroom) -> None:
+    async with greenroom.database.transaction() as connection:
+        turn = await newest(connection, ANN, '%["surplus_taken"%')
+    [taken] = [fields for name, fields in turn["events"] if name == "surplus_taken"]
+    assert (taken["amount"], taken["surplus"], taken["balance"]) == (4, 5, limits.INTEGER_MAX)
+
+
+async def surplus_that_nobody_sent(connection: Connection) -> None:
+    turn = await newest(connection, ANN, '%["surplus_kept"%')
+    kept = next(fields for name, fields in turn["events"] if name == "surplus_kept")
+    await rewrite(connection, turn, lambda turn: kept.update(amount=kept["amount"] + 1))
 
 
 # -- rewards (K16) ----------------------------------------------------------------------------------------------------
@@ -212,6 +239,7 @@ PLANTED: list[tuple[Corruption, str, object, str]] = [
     (gift_that_arrived_twice, "K7", "trades of gold", "5 gold were put up for trades; 10 arrived"),
     (money_of_a_gift_that_became_more, "K7", "trades of gold", "5 gold were put up for trades; 50 arrived"),
     (player_that_forgot_its_guild, "K15", BEA, "it says it belongs to guild hawks, which does not say so"),
+    (surplus_that_nobody_sent, "K6", ANN, "0 +10 gems that wait became 9 instead of 10"),
     (payment_that_shrank_on_its_way_to_the_bank, "K6", "currency gold", "7 gold were paid to guilds; 6 arrived"),
 ]
 
