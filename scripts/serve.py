@@ -164,7 +164,7 @@ class Serving:
     .venv/bin/greenroom demo                  bots that play, and a live view of them
     .venv/bin/greenroom inspect list player   the actors, as designers see them
     .venv/bin/greenroom doctor                settings, and whether all is well
-  API documents: {url}/openapi.json  {url}/asyncapi.json
+  API documents: {url}/docs (REST)  {url}/docs/ws (WebSocket)
   Ray dashboard: {dashboard}
   Ctrl-C stops everything; nothing that was acknowledged is lost.
 """
