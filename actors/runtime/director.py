@@ -30,6 +30,8 @@ MOVE_WITHIN_S = 9.0
 """Longer than a host takes to give slots up (host.RELEASE_WITHIN_S): what it gave up must not be left to nobody."""
 CLOCK_JUMP_MS = 2_000
 """Less than that a lease that was just renewed outlives."""
+QUIET_S = 1.5
+"""When Postgres was not heard of for so long, hosts were not either, and their leases may have ended meanwhile."""
 SHARED = "shared"
 
 _PREPARE = "INSERT INTO slot (slot) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
@@ -101,6 +103,8 @@ class Director:
         self._dead: set[int] = set()
         self._leases_count_at = 0.0
         """While Postgres was away nobody could renew: for a while after that, an expired lease says nothing."""
+        self._heard_at: float | None = None
+        """When Postgres answered last."""
         self._clock_offset_ms: int | None = None
         """How far Postgres' clock was before our monotonic one at the last look."""
         self._look_now = asyncio.Event()
@@ -133,6 +137,7 @@ class Director:
 
     async def _look(self) -> None:
         rows = await self.database.fetch(_HOSTS)
+        self._notice_pause()
         if rows:
             self._notice_jump(rows[0]["now_ms"])
         leases_count = time.monotonic() >= self._leases_count_at
@@ -148,6 +153,14 @@ class Director:
         slots.update(moving)
         self._spread(slots, alive)
         await self._settle_dedicated(slots, alive)
+
+    def _notice_pause(self) -> None:
+        """A Postgres that stood still answers all that waited at once, and whoever is first finds every lease at its
+        end."""
+        before, self._heard_at = self._heard_at, time.monotonic()
+        if before is not None and self._heard_at - before > QUIET_S:
+            _log.warning("postgres_was_quiet", for_s=round(self._heard_at - before, 1))
+            self._leases_count_at = self._heard_at + LEASE_S
 
     def _notice_jump(self, now_ms: int) -> None:
         """When Postgres' clock was set, leases that were renewed by the old one say nothing: else all would be dead."""

@@ -139,7 +139,9 @@ class Lease:
     async def run_forever(self) -> None:
         """Renew each second until the run is retired."""
         while not self.retired.is_set():
+            asked = time.monotonic()
             await self.renew()
+            # An answer that was long under way renews nothing: ask again at once.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RENEW_EVERY_S):
+                async with asyncio.timeout(max(0.0, asked + RENEW_EVERY_S - time.monotonic())):
                     await self.retired.wait()
