@@ -109,3 +109,40 @@ async def test_gs_22_both_sides_hear_each_step_of_a_trade_and_strangers_nothing(
     await here.command("trade", key, "confirm", {"revision": offered["data"]["revision"]})
     for wire in (here, there):
         await wire.until(lambda frame: (frame.get("data") or {}).get("standing") == "completed")
+
+
+async def test_gs_22_a_gift_that_finds_no_room_is_refused_and_stays_with_its_giver(
+    door: Door, alice: User, bob: User, studio: User
+) -> None:
+    full = 2**53 - 1
+    body = {"currency": "gold", "amount": full - 100, "reason": "a test"}
+    assert (await door.post(f"{API}/actors/player/{bob.id}/grant_currency", body, as_=studio)).status == 200
+    reply = await say(door, alice, fresh_name("gift"), "give", {"to": bob.id, **money(gold=1)})
+    assert (reply.status, reply.code) == (409, "balance_too_high")
+    assert (await purse(door, alice), await purse(door, bob)) == ({"gold": 100}, {"gold": full})
+
+
+async def test_gs_22_gifts_of_strangers_leave_room_in_a_bag(door: Door, alice: User, bob: User, studio: User) -> None:
+    for who, items in ((bob, {"wooden_club": 29}), (alice, {"wooden_club": 1, "iron_sword": 2})):
+        body = {"items": items, "reason": "a test"}
+        assert (await door.post(f"{API}/actors/player/{who.id}/award_items", body, as_=studio)).status == 200
+    swords = {"to": bob.id, "goods": {"items": {"iron_sword": 2}}}
+    reply = await say(door, alice, fresh_name("gift"), "give", swords)
+    assert (reply.status, reply.code) == (409, "gift_unwelcome")
+    club = {"to": bob.id, "goods": {"items": {"wooden_club": 1}}}
+    assert (await say(door, alice, fresh_name("gift"), "give", club)).status == 200
+
+
+async def test_gs_22_who_opens_many_trades_is_told_of_once(door: Door, alice: User, bob: User) -> None:
+    async def inbox() -> Answer:
+        return await door.get(f"{API}/actors/player/me/inbox", as_=bob)
+
+    before = (await inbox()).body["version"]
+    keys = [fresh_name("trade") for _ in range(5)]
+    for key in keys:
+        assert (await say(door, alice, key, "open", {"partner": bob.id})).status == 200
+    # Each of the five is an event, in whatever order they come.
+    told = await door.until("bob heard of all", inbox, lambda answer: answer.body["version"] >= before + 5, 30)
+    [message] = told.body["data"]["messages"]
+    assert message["template"] == "trade_opened"
+    assert message["data"]["trade"] in keys
