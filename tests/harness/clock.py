@@ -1,9 +1,14 @@
 """A clock for a whole Greenroom that the test moves: everything the product reads of time comes from Postgres'."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from tests.harness.greenroom import Greenroom
+from tests.harness.waiting import eventually
+
+AT_ONCE = 8
+"""Questions that are asked together: more than a pool has connections."""
 
 # Names are looked up in `faked` first, so every statement of the product reads this clock.
 FAKED = """
@@ -26,7 +31,16 @@ async def clock_of(greenroom: Greenroom) -> AsyncIterator[Callable[[str], Awaita
     await greenroom.servers._over(f"ALTER DATABASE {name} SET search_path = faked, public, pg_catalog")
     # Only new connections read the new search path.
     await greenroom.servers._over(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    await eventually(lambda: _all_read_it(greenroom), 60)
     try:
         yield lambda by: greenroom.database.execute(f"UPDATE faked.jump SET by = '{by}'")
     finally:
         await greenroom.database.execute("UPDATE faked.jump SET by = '0'")
+
+
+async def _all_read_it(greenroom: Greenroom) -> bool:
+    """Whether no connection is left, of this process and of the hosts, that does not know of the new search path."""
+    databases = [greenroom.database, *(home.host.journal.database for home in greenroom.homes)]
+    paths = [database.fetch_value("SELECT current_schema()") for database in databases for _ in range(AT_ONCE)]
+    found = await asyncio.gather(*paths, return_exceptions=True)
+    return set(found) == {"faked"}
