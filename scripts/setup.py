@@ -22,6 +22,7 @@ CLEARLY = 0.85
 """An interpreter is preferred to the one that was found first when it needs less than so much of its time."""
 WORK = """
 import time
+import venv
 
 class Point:
     __slots__ = ("x", "y")
@@ -105,7 +106,7 @@ def _interpreters() -> list[str]:
 def _seconds(python: str) -> float:
     """How long it takes for some work; for ever, when it does not run or could not make an environment."""
     try:
-        done = subprocess.run([python, "-I", "-c", "import venv" + WORK], check=False, capture_output=True, timeout=20)
+        done = subprocess.run([python, "-I", "-c", WORK], check=False, capture_output=True, timeout=20)
         return float(done.stdout) if done.returncode == 0 else float("inf")
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return float("inf")
