@@ -120,7 +120,7 @@ def _make() -> None:
             shutil.rmtree(VENV, ignore_errors=True)
             command = [maker, "-m", "venv", *options, str(VENV)]
             if subprocess.run(command, check=False, capture_output=True).returncode == 0:
-                say(f"with {maker}")
+                say(f"taking {maker}")
                 return
     uv = shutil.which("uv")
     if uv is None or subprocess.run([uv, "venv", "--python", sys.executable, str(VENV)], check=False).returncode != 0:

@@ -189,7 +189,7 @@ def test_a_book_teaches_once_and_only_who_is_ready(alice: Hero) -> None:
 
 
 def test_known_skills_are_told_with_what_they_take(alice: Hero) -> None:
-    strike = {"skill": "strike", "title": "Strike", "text": None, "costs": {}, "cooldownMs": 0}
+    strike: dict[str, Any] = {"skill": "strike", "title": "Strike", "text": None, "costs": {}, "cooldownMs": 0}
     assert alice.ask("skills") == {"skills": [strike]}
 
 
