@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from actors.runtime import faults, journal
+from actors.runtime import faults
 from actors.runtime.cell import Cell
 from actors.runtime.group import Group
 from schemas.messages import pack
@@ -25,8 +25,12 @@ def due_checkpoints(group: Group) -> list[Cell]:
     return due
 
 
-def checkpoint_statement(cells: Iterable[Cell]) -> tuple[str, list[Any]]:
-    """The statement that stores the present state of these actors."""
+COLUMNS = 6
+"""Of a row of checkpoints."""
+
+
+def checkpoint_columns(cells: Iterable[Cell]) -> list[list[Any]]:
+    """The present state of these actors, as the statements of the journal take it."""
     rows = []
     for cell in sorted(cells, key=lambda cell: cell.address):
         assert cell.actor is not None  # noqa: S101 - an awake cell has its actor
@@ -36,7 +40,7 @@ def checkpoint_statement(cells: Iterable[Cell]) -> tuple[str, list[Any]]:
         checksum = hashlib.blake2b(state, digest_size=16).digest()
         rows.append((cell.address.kind, cell.address.key, cell.version, cell.actor.state_version, checksum, state))
         cell.checkpointed = cell.version
-    return journal.CHECKPOINT, transposed(rows)
+    return transposed(rows) if rows else [[] for _ in range(COLUMNS)]
 
 
 def transposed(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:

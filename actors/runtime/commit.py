@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from actors.core import Event, Forget, Record, Remind, Tell
 from actors.runtime import faults, journal
 from actors.runtime.cell import Await, Cell, Delivery, Played
-from actors.runtime.checkpoints import checkpoint_statement, due_checkpoints, transposed
+from actors.runtime.checkpoints import checkpoint_columns, due_checkpoints, transposed
 from actors.runtime.database import OutcomeUnknown, Refused, Statements, UniqueConflict
 from actors.runtime.group import Group, Parcel, bound_to
 from actors.runtime.metrics import HostMetrics
@@ -337,14 +337,12 @@ class GroupCommit:
                         [parcel.to.key for parcel in group.parcels],
                         [parcel.packed for parcel in group.parcels],
                         sorted(finished),
+                        *checkpoint_columns(due_checkpoints(group)),
                     ],
                 )
             )
         statements += self._effects(group)
         statements += _late_tells(group)
-        due = due_checkpoints(group)
-        if due:
-            statements.append(checkpoint_statement(due))
         return statements
 
     def _pack_parcels(self, group: Group) -> None:

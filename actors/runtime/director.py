@@ -56,10 +56,11 @@ FROM unnest($1::text[], $2::integer[]) AS given (slot, run) WHERE slot.slot = gi
 """
 _PLAYED = """
 SELECT slot FROM unnest($1::text[]) AS slot
-WHERE EXISTS (
-    SELECT 1 FROM journal WHERE kind = split_part(slot, ':', 1) AND key = substr(slot, strpos(slot, ':') + 1)
-)
+CROSS JOIN LATERAL (
+    SELECT 1 FROM journal WHERE kind = split_part(slot, ':', 1) AND key = substr(slot, strpos(slot, ':') + 1) LIMIT 1
+) first_turn
 """
+"""By the index, one look a slot: as a join Postgres would read the whole journal."""
 _CRASHED = """
 INSERT INTO quarantine (kind, key, crashes) VALUES ($1, $2, ARRAY[now()])
 ON CONFLICT (kind, key) DO UPDATE SET
@@ -99,6 +100,8 @@ class Director:
         """Hosts that are giving slots away, by run; they are asked for no others meanwhile."""
         self._under_way: dict[str, int] = {}
         """Slots that are moving, and to whom."""
+        self._played: set[str] = set()
+        """Dedicated slots whose actors have a history."""
         self._watched: dict[int, asyncio.Task[None]] = {}
         self._dead: set[int] = set()
         self._leases_count_at = 0.0
@@ -298,9 +301,12 @@ class Director:
                 homeless.append(slot)
             elif run is not None and run != home["run"] and run in by_run:
                 self._start({run: {slot: home["run"]}}, by_run)
-        if homeless:
-            for row in await self.database.fetch(_PLAYED, homeless):
-                await self.start_dedicated(row["slot"])
+        unknown = [slot for slot in homeless if slot not in self._played]
+        if unknown:
+            self._played.update(row["slot"] for row in await self.database.fetch(_PLAYED, unknown))
+        for slot in homeless:
+            if slot in self._played:
+                await self.start_dedicated(slot)
 
     async def _move(self, source: Row, given: dict[str, int], by_run: dict[int, Row]) -> None:
         """Move slots between living hosts: the old one finishes and stores what is under way, then the new ones serve.

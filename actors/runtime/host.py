@@ -16,12 +16,12 @@ from actors.catalog import Catalog
 from actors.core import Happened, Past, Query, Turn, admit, answer
 from actors.runtime.answers import Answers, refused
 from actors.runtime.cell import Cell, Delivery, Session
-from actors.runtime.checkpoints import checkpoint_statement
+from actors.runtime.checkpoints import checkpoint_columns
 from actors.runtime.commit import GroupCommit
 from actors.runtime.content import ContentStore
 from actors.runtime.database import Refused, Statements, UniqueConflict
 from actors.runtime.freshness import Freshness
-from actors.runtime.journal import Journal
+from actors.runtime.journal import CHECKPOINT, Journal
 from actors.runtime.lease import Lease
 from actors.runtime.metrics import HostMetrics
 from actors.runtime.nearby import Nearby
@@ -378,9 +378,9 @@ class Host:
         for start in range(0, len(due), CHECKPOINT_BATCH):
             batch = [cell for cell in due[start : start + CHECKPOINT_BATCH] if cell.quiet and self.lives(cell)]
             if batch:
-                sql, values = checkpoint_statement(batch)
+                columns = checkpoint_columns(batch)
                 try:
-                    await self.journal.database.execute(sql, *values)
+                    await self.journal.database.execute(CHECKPOINT, *columns)
                 except (Refusal, Refused, UniqueConflict) as error:
                     _log.warning("checkpoint_not_stored", reason=str(error)[:200])
                     return

@@ -19,10 +19,18 @@ WITH turns AS (
     INSERT INTO outbox (id, slot, kind, key, tells)
     SELECT * FROM unnest($10::text[], $11::smallint[], $12::text[], $13::text[], $14::json[])
     ON CONFLICT (id) DO NOTHING
+), kept AS (
+    INSERT INTO checkpoint (kind, key, version, state_version, checksum, state)
+    SELECT * FROM unnest($16::text[], $17::text[], $18::bigint[], $19::integer[], $20::bytea[], $21::bytea[])
+    ON CONFLICT (kind, key) DO UPDATE
+    SET version = excluded.version, state_version = excluded.state_version, checksum = excluded.checksum,
+        state = excluded.state
+    WHERE excluded.version > checkpoint.version
 )
 DELETE FROM outbox WHERE id = ANY($15::text[])
 """
-"""One group: its turns, the parcels they send, and the parcels that they finish. One statement, one round trip."""
+"""One group: its turns, the parcels they send, the parcels that they finish, and the checkpoints that are due. One
+statement, one round trip."""
 
 RETRY = """
 INSERT INTO outbox (id, slot, kind, key, attempts, due, tells)

@@ -43,7 +43,10 @@ def turn(key: str, version: int, op: str, length: int = 1, text: str = "x") -> t
 def write(*turns: tuple[Any, ...], parcels: tuple[Any, ...] = (), finished: tuple[str, ...] = ()) -> list[Any]:
     columns = [list(column) for column in zip(*turns, strict=True)] if turns else [[] for _ in range(9)]
     sent = [[parcel[field] for parcel in parcels] for field in range(5)]
-    return [(journal.WRITE, [*columns, *sent, list(finished)])]
+    return [(journal.WRITE, [*columns, *sent, list(finished), *NO_CHECKPOINTS])]
+
+
+NO_CHECKPOINTS: list[list[Any]] = [[] for _ in range(6)]
 
 
 def checkpoint(key: str, version: int, state: bytes) -> tuple[str, list[Any]]:

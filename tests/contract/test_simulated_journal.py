@@ -38,9 +38,15 @@ def turn(key: str, version: int, op: str, length: int = 1) -> tuple[Any, ...]:
     )
 
 
-def write(*turns: tuple[Any, ...], parcels: Sequence[tuple[Any, ...]] = (), finished: Sequence[str] = ()) -> Step:
+def write(
+    *turns: tuple[Any, ...],
+    parcels: Sequence[tuple[Any, ...]] = (),
+    finished: Sequence[str] = (),
+    kept: Sequence[tuple[Any, ...]] = (),
+) -> Step:
     columns = [[one[place] for one in turns] for place in range(9)]
-    return journal.WRITE, [*columns, *([one[place] for one in parcels] for place in range(5)), list(finished)]
+    sent = ([one[place] for one in parcels] for place in range(5))
+    return journal.WRITE, [*columns, *sent, list(finished), *([one[place] for one in kept] for place in range(6))]
 
 
 def parcel(name: str, *tells: str) -> tuple[Any, ...]:
@@ -118,6 +124,9 @@ SCRIPT: list[list[Step]] = [
     [rows(journal.CHECKPOINT, checkpoint("a", 5, b"other"), checkpoint("b, c", 1, b"one"))],
     [rows(journal.CHECKPOINT, checkpoint("a", 7, b"seven"))],
     [rows(journal.CHECKPOINT, checkpoint("a", 6, b"six"))],
+    [write(turn("kept", 1, "k1"), kept=[checkpoint("kept", 1, b"kept"), checkpoint("a", 8, b"eight")])],
+    [write(turn("kept", 2, "k1"), kept=[checkpoint("kept", 2, b"never")])],
+    [write(turn("kept", 2, "k2"), kept=[checkpoint("kept", 2, b"later"), checkpoint("a", 7, b"too late")])],
     *LOOK,
     # Reminders: one for each name.
     [rows(journal.REMIND, reminder("one", 50), reminder("two", 20), reminder("late", FAR_MS * 2))],

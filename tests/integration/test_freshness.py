@@ -76,7 +76,8 @@ async def test_what_was_sent_over_a_lost_connection_is_done_or_never_will_be_onc
     statements = Statements(greenroom.servers.dsn(greenroom.database_name))
     row = [["counter"], ["slow"], [1], [1], ["slow-op"], [1], [1], [b"{}"], [b"[]"]]
     slowly: tuple[str, list[object]] = ("SELECT pg_sleep(1)", [])
-    sending = asyncio.ensure_future(statements.commit([slowly, (WRITE, [*row, [], [], [], [], [], []])]))
+    nothing: list[list[object]] = [[] for _ in range(12)]
+    sending = asyncio.ensure_future(statements.commit([slowly, (WRITE, [*row, *nothing])]))
     await eventually(lambda: _is(_sleepers(greenroom), 1))
     # The client loses sight of the server, which goes on.
     statements._raw._transport.abort()

@@ -134,6 +134,7 @@ class Store:
         # In this order Postgres carries the parts of the statement out.
         for parcel in columns[14]:
             self.remove(self.outbox, parcel)
+        self.keep(*columns[15:])
         for parcel, slot, kind, key, tells in zip(*columns[9:14], strict=True):
             self._send(parcel, slot, kind, key, tells, 0, PARCEL_DUE_MS)
 
