@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import itertools
 import os
-from collections import OrderedDict
+from collections import OrderedDict, deque
 
 from aiohttp import web
 
@@ -20,6 +20,8 @@ from schemas.shape import Shape
 CHANNEL = "ops"
 """Gateways tell each other here which op ids they were given: msgpack of [[op, kind, key], ...]."""
 KEPT_MAX = 50_000
+HEARD_BYTES_MAX = 8 << 20
+"""Of what others told and nobody asked for yet: about as many op ids as are remembered."""
 TELL_EVERY_S = 0.02
 """The first of several is told at once; a message for each would cost more than the requests."""
 
@@ -58,6 +60,9 @@ class Ops:
         self._bus = bus
         self._actors: OrderedDict[int, int] = OrderedDict()
         """By the op id's hash, the hash of the actor that it was for; the oldest first."""
+        self._heard: deque[bytes] = deque()
+        """What others told, as it came: a gateway that stands by need not look into it."""
+        self._heard_bytes = 0
         self._untold: list[tuple[str, str, str]] = []
         self._telling = False
         """Whether `_tell` will look again for what is untold."""
@@ -73,6 +78,8 @@ class Ops:
         op = op_of(caller, given)
         if given is None:
             return op
+        if self._heard:
+            self._learn()
         before = self._actors.get(hash(op))
         if before is None:
             self._keep(op, address)
@@ -97,7 +104,17 @@ class Ops:
             asyncio.get_running_loop().call_later(TELL_EVERY_S, self._tell)
 
     def _told(self, message: bytes) -> None:
-        for op, kind, key in unpack(message):
-            # The first word counts. Of two requests that cross, both are accepted, each by its own actor.
-            if hash(op) not in self._actors:
-                self._keep(op, Address(kind, key))
+        self._heard.append(message)
+        self._heard_bytes += len(message)
+        while self._heard_bytes > HEARD_BYTES_MAX:
+            self._heard_bytes -= len(self._heard.popleft())
+
+    def _learn(self) -> None:
+        """Take over what others told."""
+        for message in self._heard:
+            for op, kind, key in unpack(message):
+                # The first word counts. Of two requests that cross, both are accepted, each by its own actor.
+                if hash(op) not in self._actors:
+                    self._keep(op, Address(kind, key))
+        self._heard.clear()
+        self._heard_bytes = 0

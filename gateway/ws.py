@@ -209,7 +209,14 @@ class Sockets:
             else:
                 await self._other(socket, frame, over)
         except Refusal as refusal:
-            self._refuse(socket, id_, refusal)
+            self._refuse(socket, id_, self._told(socket, refusal))
+
+    @staticmethod
+    def _told(socket: Socket, refusal: Refusal) -> Refusal:
+        """What is refused for want of a role that cannot be confirmed now may be asked again, and says so."""
+        if refusal.code == "FORBIDDEN" and socket.identity is not None and socket.identity.in_doubt:
+            return Refusal("UNAVAILABLE", "Privileges cannot be confirmed at the moment.", retry_after_s=1)
+        return refusal
 
     def _undecodable(self, socket: Socket, id_: FrameId, refusal: Refusal) -> None:
         socket.bucket.take(time.monotonic(), UNDECODABLE_FRAME_COST)

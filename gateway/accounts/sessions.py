@@ -94,10 +94,12 @@ class Identity:
     @property
     def roles(self) -> tuple[str, ...]:
         """The account's roles; only `player` while Postgres cannot confirm the others."""
-        roles = self.session.account.roles
-        if roles != UNPRIVILEGED and self._sessions.stale:
-            return UNPRIVILEGED
-        return roles
+        return UNPRIVILEGED if self.in_doubt else self.session.account.roles
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the account has other roles than these, which Postgres cannot confirm at the moment."""
+        return self.session.account.roles != UNPRIVILEGED and self._sessions.stale
 
 
 class Sessions:

@@ -12,16 +12,18 @@ import time
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import msgpack
 import uvloop
 from hdrh.histogram import HdrHistogram
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSFrame, WSInvalidStatusError, WSListener, WSMsgType, WSTransport, ws_connect
 
 _NANOSECONDS_MAX = 60_000_000_000
 _RETRY_AFTER_S = 0.05
 _CONNECTS_AT_ONCE = 64
+_CONNECT_AGAIN_S = 0.5
 _JOB_BYTES_MAX = 1 << 26
 OP_MARK = "#" * 26
 """Where the op id of the command goes."""
@@ -259,6 +261,22 @@ _SOCKETS: dict[str, type[Socket]] = {
 }
 
 
+async def _connected(load: Load, index: int) -> Socket:
+    """One socket. So many from one address are more than a door lets in at once; refused for that, clients come back."""
+    while True:
+        try:
+            _, socket = await ws_connect(
+                lambda: _SOCKETS[load.job.mode](load, index), load.job.url, enable_auto_pong=True
+            )
+        except WSInvalidStatusError as refused:
+            if refused.response is None or refused.response.status != HTTPStatus.TOO_MANY_REQUESTS:
+                raise
+            await asyncio.sleep(_CONNECT_AGAIN_S)
+        else:
+            assert isinstance(socket, Socket)  # noqa: S101  (for the type checker)
+            return socket
+
+
 async def run(job: Job, begin: asyncio.Event) -> dict[str, Any]:
     """Connect, wait for the word, load the server, and say what came of it."""
     load = Load(job)
@@ -267,8 +285,7 @@ async def run(job: Job, begin: asyncio.Event) -> dict[str, Any]:
 
     async def connect(index: int) -> None:
         async with gate:
-            _, socket = await ws_connect(lambda: _SOCKETS[job.mode](load, index), job.url, enable_auto_pong=True)
-            assert isinstance(socket, Socket)  # noqa: S101  (for the type checker)
+            socket = await _connected(load, index)
             sockets.append(socket)
             await socket.welcome
 

@@ -176,18 +176,6 @@ async def test_gateways_at_three_times_the_capacity_serve_as_far_as_it_goes_and_
     more = (grown["gateway"] + grown["host"]) / (1 << 20)
     figures = f"{served / peak:.0%} of the peak of {peak:.0f} a second, refusals p99 {refused_s * 1e3:.0f} ms"
     SUMMARY.note("RT-16 gateways", f"{TIMES} times the capacity over {SOCKETS} sockets: {figures}, {more:.0f} MiB more")
-    print(
-        figures,
-        more,
-        crowd.codes,
-        percentile(waits_s, 0.5),
-        percentile(waits_s, 0.99),
-        len(waits_s),
-        len(refusals_s),
-        peak,
-        served,
-        after,
-    )
     assert served >= 0.8 * peak
     assert set(crowd.codes) == {"OVERLOADED"}, "nobody waits for an answer that does not come"
     assert refused_s <= REFUSED_WITHIN_S

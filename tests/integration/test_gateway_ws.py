@@ -11,6 +11,7 @@ import aiohttp
 import msgpack
 import pytest
 
+from gateway.accounts.sessions import Sessions
 from greenroom_client import Client, Form
 from tests.integration.door import (
     DEADLINE_S,
@@ -179,6 +180,26 @@ async def test_a_ban_closes_sockets_and_refuses_the_token(alice: User, admin: Us
     await admin.post(f"/api/v1/moderation/users/{alice.id}/ban", {"reason": "test"})
     assert await closed(ws) == 4403
     assert await alice.refused("GET", "/api/v1/players/me") == (403, "BANNED")
+
+
+async def test_roles_that_cannot_be_confirmed_are_no_reason_to_give_up(
+    alice: User, admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws = await admin.socket()
+    award = {"type": "command", "kind": "player", "key": alice.id, "name": "award_score", "data": {"points": 1}}
+    await ws.send_json({**award, "id": "known"})
+    assert (await frame(ws))["type"] == "reply"
+    monkeypatch.setattr(Sessions, "stale", property(lambda _: True))
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            await ws.send_json({**award, "id": "in doubt"})
+            told = await frame(ws)
+            if told["type"] == "error":
+                break
+    assert (told["meta"]["code"], told["error"]["code"]) == (503, "UNAVAILABLE")
+    player = await alice.socket()
+    await player.send_json({**award, "id": "no role"})
+    assert (await frame(player))["error"]["code"] == "FORBIDDEN"
 
 
 # Topics

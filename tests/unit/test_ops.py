@@ -67,3 +67,16 @@ async def test_the_oldest_are_forgotten_first() -> None:
     here.of(ALICE, "0", player("b"))
     with pytest.raises(Refusal, match="another request"):
         here.of(ALICE, str(KEPT_MAX), player("b"))
+
+
+async def test_what_others_tell_is_bounded_and_the_newest_of_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.ops.HEARD_BYTES_MAX", 200)
+    air, here, there = gateways()
+    for number in range(50):
+        here.of(ALICE, str(number), player("a"))
+        here._tell()
+    air.carry()
+    assert there._heard_bytes <= 200
+    there.of(ALICE, "0", player("b"))
+    with pytest.raises(Refusal, match="another request"):
+        there.of(ALICE, "49", player("b"))
