@@ -262,7 +262,7 @@ _SOCKETS: dict[str, type[Socket]] = {
 
 
 async def _connected(load: Load, index: int) -> Socket:
-    """One socket. So many from one address are more than a door lets in at once; refused for that, clients come back."""
+    """One socket. Many from one address are too much at once: who is refused for that comes back."""
     while True:
         try:
             _, socket = await ws_connect(
