@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+from actors.times import DAY_MS
+
 _EPOCH = date(1970, 1, 1)
 
 Reset = Literal["never", "daily", "weekly", "monthly", "season"]

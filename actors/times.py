@@ -2,6 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+SECOND_MS = 1_000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+HOUR_S, DAY_S = HOUR_MS // SECOND_MS, DAY_MS // SECOND_MS
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
@@ -19,3 +25,8 @@ def milliseconds(text: str) -> int:
     if moment.tzinfo is None:
         raise ValueError("must be a time with an offset, for example 2026-01-31T12:00:00Z")
     return (moment - _EPOCH) // _MS
+
+
+def whole_seconds(wait_ms: int) -> int:
+    """The wait in seconds, rounded up: who comes back after them does not come too early."""
+    return -(-wait_ms // SECOND_MS)

@@ -12,6 +12,7 @@ from gateway.calls import Message
 from gateway.plain import ROWS as PLAIN
 from gateway.plain import Plain
 from gateway.table import API, ROWS, Row
+from schemas.limits import BATCH_ITEMS_MAX, OP_CHARS_MAX
 from schemas.messages import COMMAND
 from schemas.problems import PROBLEMS
 
@@ -21,7 +22,7 @@ _WHO = {"": "everybody", "player": "any authenticated user"}
 _OP = {
     "name": "Idempotency-Key",
     "in": "header",
-    "schema": {"type": "string", "maxLength": 128},
+    "schema": {"type": "string", "maxLength": OP_CHARS_MAX},
     "description": "Names the request: repeated under the same key it has one effect and gets the same answer.",
 }
 
@@ -182,7 +183,7 @@ def _body(schema: dict[str, Any], known: dict[str, Any], row: Row | None) -> dic
     if not row.batch:
         return body
     body["properties"] = {"op": {"type": "string"}, **properties}
-    items = {"type": "array", "items": body, "minItems": 1, "maxItems": 500}
+    items = {"type": "array", "items": body, "minItems": 1, "maxItems": BATCH_ITEMS_MAX}
     return {"type": "object", "properties": {"items": items}, "required": ["items"]}
 
 

@@ -18,6 +18,11 @@ OP_CHARS_MAX = 128
 KEY_CHARS_MAX = 128
 TEXT_CHARS_MAX = 500
 NAME_CHARS_MAX = 64
+ID_CHARS_MAX = 64
+"""Ids that the server gives, and the codes of refusals."""
+TIME_CHARS_MAX = 64
+PAGE_ITEMS = 50
+"""How many one answer lists when nobody says how many."""
 
 BATCH_ITEMS_MAX = 500
 """Items of one provisioning or award batch."""
@@ -144,3 +149,4 @@ MUTED_MAX = 200
 TEMPLATES_MAX = 500
 LANGUAGES_MAX = 50
 NOTICE_KINDS_MAX = 50
+NOTICE_DAYS_MAX = 365

@@ -154,7 +154,7 @@ class Reports(Query[Desk]):
     callers = MODERATORS
 
     status: Literal["open", "upheld", "dismissed"] = "open"
-    limit: Annotated[int, Field(ge=1, le=limits.HISTORY_PAGE_MAX)] = 50
+    limit: Annotated[int, Field(ge=1, le=limits.HISTORY_PAGE_MAX)] = limits.PAGE_ITEMS
 
     def answer(self, desk: Desk, turn: Turn) -> list[Any]:
         found = [case for case in reversed(desk.cases.values()) if case.status == self.status]

@@ -25,7 +25,7 @@ class History(Query[Channel]):
     creates = True
 
     before: Annotated[int, Field(ge=1, le=NEWEST)] = NEWEST
-    limit: Annotated[int, Field(ge=1, le=limits.HISTORY_PAGE_MAX)] = 50
+    limit: Annotated[int, Field(ge=1, le=limits.HISTORY_PAGE_MAX)] = limits.PAGE_ITEMS
 
     def recalls(self, channel: Channel, turn: Turn) -> Past | None:
         insider(channel, turn)

@@ -10,7 +10,7 @@ from actors.channel.members import MemberLeft, insider
 from actors.channel.state import Channel
 from actors.channel.talk import Deleted
 from actors.core import ANYONE, Command, Effects, Event, Rejected, Tell, Turn
-from actors.times import rfc3339
+from actors.times import MINUTE_MS, rfc3339
 from schemas import limits
 from schemas.shape import Amount, Key, Text
 
@@ -94,7 +94,7 @@ class Silence(Command[Channel]):
     reason: Text
 
     def decide(self, channel: Channel, turn: Turn) -> Effects:
-        until = turn.at + self.minutes * 60_000 if self.minutes else 0
+        until = turn.at + self.minutes * MINUTE_MS if self.minutes else 0
         current = {user for user, end in channel.silenced.items() if end > turn.at}
         if until and len(current - {self.player}) >= limits.SILENCED_MAX:
             raise Rejected("silenced_too_many")

@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors.core import Actor, Rejected, Turn
-from actors.periods import DAY_MS
-from actors.times import rfc3339
+from actors.times import DAY_MS, rfc3339
 from schemas.messages import Caller
 
 if TYPE_CHECKING:

@@ -10,17 +10,16 @@ from actors.channel.members import MemberJoined, introduction, name_in
 from actors.channel.state import Channel, Message, Place, Voice, oldest_shown
 from actors.content.chat import Chat, Pace, folded, says_nothing
 from actors.core import ANYONE, Command, Consult, Effects, Event, Rejected, Remind, Tell, Turn
-from actors.periods import DAY_MS
 from actors.player.inbox import Notify
 from actors.player.notices import Details
-from actors.times import rfc3339
+from actors.times import DAY_MS, HOUR_MS, SECOND_MS, rfc3339, whole_seconds
 from schemas import limits
 from schemas.address import player
 from schemas.shape import Amount, Key, Text
 
 EXCERPT_CHARS = 100
 """How much of a message a notice shows."""
-QUIET_MS = 3_600_000
+QUIET_MS = HOUR_MS
 """Whoever said nothing for so long is not remembered as a voice."""
 
 
@@ -104,12 +103,12 @@ def _repeats(voice: Voice | None, digest: str, pace: Pace, at: int) -> int:
     """How often in a row the same was said, with this time; refused when it is too often, or too much at all."""
     if voice is None:
         return 1
-    window_ms = pace.within_s * 1_000
+    window_ms = pace.within_s * SECOND_MS
     recent = [time for time in voice.times if time > at - window_ms]
     if len(recent) >= pace.messages:
-        seconds = -(-(recent[-pace.messages] + window_ms - at) // 1_000)
+        seconds = whole_seconds(recent[-pace.messages] + window_ms - at)
         raise Rejected("RATE_LIMITED", f"That is too much; go on in {seconds} s.", retry_after_s=seconds)
-    if voice.text != digest or at >= voice.since + pace.same_text_within_s * 1_000:
+    if voice.text != digest or at >= voice.since + pace.same_text_within_s * SECOND_MS:
         return 1
     if voice.repeats >= pace.same_text:
         raise Rejected("text_repeated", "You have said that already.")
@@ -216,7 +215,7 @@ def _own(channel: Channel, number: int, turn: Turn) -> Message:
         raise Rejected("message_unknown", "There is no such message that could be changed.")
     if message.by != turn.caller.user:
         raise Rejected("FORBIDDEN", "Only who said it can change it.")
-    if turn.at > message.at + turn.content.chat.edit_within_s * 1_000:
+    if turn.at > message.at + turn.content.chat.edit_within_s * SECOND_MS:
         raise Rejected("too_late", "It was said too long ago to change it.")
     return message
 

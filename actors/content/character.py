@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from actors.content.items import Stats
 from actors.content.part import Faults, Part, missing
+from actors.times import DAY_MS, DAY_S
 from schemas import limits
 from schemas.shape import Amount, Count, Integer, Key, Line, Text
 
@@ -38,7 +39,7 @@ class Resource(Part):
     """By how much each point of that stat does."""
     regains: Count = 0
     """What comes back each time."""
-    every_s: Annotated[int, Field(ge=1, le=86_400)] = 1
+    every_s: Annotated[int, Field(ge=1, le=DAY_S)] = 1
     """How often it does."""
 
 
@@ -77,7 +78,7 @@ class Effect(Part):
 
     title: Line
     text: Text | None = None
-    lasts_s: Annotated[int, Field(ge=1, le=30 * 86_400)]
+    lasts_s: Annotated[int, Field(ge=1, le=30 * DAY_S)]
     stats: Stats = {}
 
 
@@ -90,7 +91,7 @@ class Skill(Part):
     """The least level of a player who learns it."""
     costs: Annotated[dict[Key, Amount], Field(max_length=limits.RESOURCES_MAX)] = {}
     """What using it takes of which resource."""
-    cooldown_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 0
+    cooldown_ms: Annotated[int, Field(ge=0, le=DAY_MS)] = 0
     """How long it rests after each use."""
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from actors.content.part import Faults, Part
+from actors.times import DAY_S, HOUR_S
 from schemas import limits
 from schemas.lookalikes import is_unseen, letter
 from schemas.shape import Key, Line
@@ -16,6 +17,7 @@ from schemas.shape import Key, Line
 if TYPE_CHECKING:
     from actors.content import Content
 
+RETENTION_DAYS_MAX = 3_650
 RESERVED = ("direct.", "guild.")
 """What keys of channels begin with that are no rooms."""
 
@@ -38,7 +40,7 @@ class Pace(Part):
     within_s: Annotated[int, Field(ge=1, le=600)] = 10
     same_text: Annotated[int, Field(ge=1, le=limits.MESSAGES_IN_WINDOW_MAX)] = 3
     """How often in a row the same may be said, within `same_text_within_s`."""
-    same_text_within_s: Annotated[int, Field(ge=1, le=3_600)] = 60
+    same_text_within_s: Annotated[int, Field(ge=1, le=HOUR_S)] = 60
     mentions: Annotated[int, Field(ge=0, le=limits.MENTIONS_MAX)] = 5
     """Players that one message may mention."""
 
@@ -132,9 +134,9 @@ class Chat(Part):
     rooms: Annotated[dict[Key, Room], Field(max_length=limits.ROOMS_MAX)] = {}
     pace: Pace = Pace()
     words: Words = Words()
-    edit_within_s: Annotated[int, Field(ge=0, le=86_400)] = 900
+    edit_within_s: Annotated[int, Field(ge=0, le=DAY_S)] = 900
     """How long what one has said can be said otherwise, or unsaid."""
-    retention_days: Annotated[int, Field(ge=1, le=3_650)] = 30
+    retention_days: Annotated[int, Field(ge=1, le=RETENTION_DAYS_MAX)] = 30
     """What is older is shown to nobody."""
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from actors.content.part import Faults, Part, missing
+from actors.times import DAY_S
 from schemas import limits
 from schemas.shape import Amount, Count, Key, Line, Text
 
@@ -37,7 +38,7 @@ class Recipe(Part):
     """What is used up."""
     tools: Annotated[list[Key], Field(max_length=limits.INGREDIENTS_MAX)] = []
     """What must be in the bag or worn, and stays."""
-    takes_s: Annotated[int, Field(ge=1, le=7 * 86_400)]
+    takes_s: Annotated[int, Field(ge=1, le=7 * DAY_S)]
     chance: Annotated[int, Field(ge=1, le=100)] = 100
     """Of a hundred tries, how many succeed."""
     outputs: Annotated[Ingredients, Field(min_length=1)]

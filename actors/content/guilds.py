@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from actors.content.part import Faults, Part, missing
-from actors.periods import DAY_MS, HOUR_MS
+from actors.times import DAY_MS, HOUR_MS, SECOND_MS
 from schemas import limits
 from schemas.shape import Amount, Count, Key, Line
 
@@ -19,7 +19,9 @@ Permission = Literal["invite", "review", "kick", "withdraw", "take_items", "desc
 
 Percent = Annotated[int, Field(ge=0, le=1_000)]
 
-SECOND_IN_HOURS, SECOND_IN_DAYS = 1_000 / HOUR_MS, 1_000 / DAY_MS
+INCOME_HOURS_MAX = 30 * 24
+INVITATION_DAYS_MAX = 365
+SECOND_IN_HOURS, SECOND_IN_DAYS = SECOND_MS / HOUR_MS, SECOND_MS / DAY_MS
 
 
 class Perk(Part):
@@ -55,7 +57,7 @@ class Territory(Part):
 
     title: Line
     income: Annotated[dict[Key, Amount], Field(max_length=limits.CURRENCIES_MAX)] = {}
-    every_hours: Annotated[int | float, Field(ge=SECOND_IN_HOURS, le=24 * 30)] = 24
+    every_hours: Annotated[int | float, Field(ge=SECOND_IN_HOURS, le=INCOME_HOURS_MAX)] = 24
     """Parts of hours are allowed, down to a second."""
 
     @property
@@ -78,7 +80,7 @@ class Guilds(Part):
     """What the founder pays."""
     members_max: Annotated[int, Field(ge=2, le=limits.GUILD_MEMBERS_MAX)] = 100
     officers_max: Annotated[int, Field(ge=0, le=limits.GUILD_MEMBERS_MAX)] = 10
-    invitation_days: Annotated[int | float, Field(ge=SECOND_IN_DAYS, le=365)] = 7
+    invitation_days: Annotated[int | float, Field(ge=SECOND_IN_DAYS, le=INVITATION_DAYS_MAX)] = 7
     """How long an invitation or a request is open; parts of days are allowed, down to a second."""
     storage_slots: Annotated[int, Field(ge=0, le=limits.GUILD_SLOTS_MAX)] = 200
     roles: Roles = Roles()

@@ -52,7 +52,7 @@ class Template(Part):
     fields: Annotated[list[Key], Field(max_length=limits.ATTRIBUTES_MAX)] = []
     away: bool = False
     """Whether it is also mailed, or pushed to the phone, where the player chose so and is not there to see it."""
-    lives_days: Annotated[int, Field(ge=1, le=365)] = 30
+    lives_days: Annotated[int, Field(ge=1, le=limits.NOTICE_DAYS_MAX)] = 30
     texts: Annotated[dict[Key, Wording], Field(min_length=1, max_length=limits.LANGUAGES_MAX)]
     """By language, such as `en` or `pt-BR`."""
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from actors.content.part import Faults, Part, missing
 from actors.content.rewards import Rewards, faults_of_rewards
 from actors.content.triggers import Triggers, faults_of_triggers
+from actors.times import DAY_S
 from schemas import limits
 from schemas.shape import Amount, Key, Line, Text
 
@@ -46,7 +47,7 @@ class Quest(Part):
     """Whether it is completed only when the player says so."""
     repeats: Key | None = None
     """The reset after which it can be done again; at the reset an unfinished one ends. None: it is done once."""
-    within_s: Annotated[int, Field(ge=1, le=365 * 86_400)] | None = None
+    within_s: Annotated[int, Field(ge=1, le=365 * DAY_S)] | None = None
     """How long a player has for it."""
     rewards: Rewards = Rewards()
 

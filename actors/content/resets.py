@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from actors.content.part import Part
+from schemas import limits
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,7 +38,7 @@ class ResetTime(Part):
 
     every: Literal["day", "week"] = "day"
     at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$"), BeforeValidator(_quoted)] = "00:00"
-    zone: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_zone)] = "UTC"
+    zone: Annotated[str, Field(min_length=1, max_length=limits.NAME_CHARS_MAX), AfterValidator(_zone)] = "UTC"
     weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "monday"
     """With `every: week`: the day."""
 

@@ -7,6 +7,8 @@ from pydantic_core import PydanticCustomError
 
 from actors.content.part import Faults, Part, missing
 from actors.periods import Reset, Season
+from actors.times import DAY_MS, DAY_S
+from schemas import limits
 from schemas.shape import Amount, Count, Key, Line
 
 if TYPE_CHECKING:
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
 PLAYER = "player"
 """The subject of a board on which players themselves are ranked."""
 
-PerMinute = Annotated[int, Field(ge=1, le=10_000)] | Literal["unlimited"]
+SHARDS_MAX = 64
+"""Of one board."""
+
+PerMinute = Annotated[int, Field(ge=1, le=limits.ACTIONS_PER_MINUTE_MAX)] | Literal["unlimited"]
 
 
 class ActionType(Part):
@@ -23,7 +28,7 @@ class ActionType(Part):
 
     points: Amount
     board: Key
-    minimum_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 0
+    minimum_ms: Annotated[int, Field(ge=0, le=DAY_MS)] = 0
     """Completions faster than this are suspicious."""
     starts_per_minute: PerMinute | None = None
     """None: the limit of the family that the action is started through."""
@@ -35,8 +40,8 @@ class ActionType(Part):
 class Reward(Part):
     """What the ranks `first` to `last` get when a board is reset."""
 
-    first: Annotated[int, Field(ge=1, le=100)]
-    last: Annotated[int, Field(ge=1, le=100)]
+    first: Annotated[int, Field(ge=1, le=limits.REWARDED_RANKS_MAX)]
+    last: Annotated[int, Field(ge=1, le=limits.REWARDED_RANKS_MAX)]
     currency: Key
     amount: Amount
 
@@ -54,7 +59,7 @@ class Board(Part):
     subject: Key = PLAYER
     """`player`, or the attribute of a score event that names who is ranked."""
     order: Literal["high_first", "low_first"] = "high_first"
-    shards: Annotated[int, Field(ge=1, le=64)] = 1
+    shards: Annotated[int, Field(ge=1, le=SHARDS_MAX)] = 1
     follows: Key | None = None
     """The board whose every score event counts here too."""
     actions: list[Key] | None = None
@@ -62,7 +67,7 @@ class Board(Part):
     reset: Reset = "never"
     seasons: list[Season] = []
     """With `reset: season`: the days on which seasons start, in order."""
-    rewards: Annotated[list[Reward], Field(max_length=100)] = []
+    rewards: Annotated[list[Reward], Field(max_length=limits.REWARDED_RANKS_MAX)] = []
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -90,7 +95,7 @@ class Family(Part):
 
     starts_per_minute: PerMinute
     completions_per_minute: PerMinute
-    lives_s: Annotated[int, Field(ge=1, le=86_400)]
+    lives_s: Annotated[int, Field(ge=1, le=DAY_S)]
     """How long a token is good for."""
     action: Key | None = None
     """The action type of families whose requests do not name one."""

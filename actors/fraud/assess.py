@@ -10,6 +10,7 @@ from actors.core import Command, Effect, Effects, Event, Query, Record, Tell, Tu
 from actors.fraud.rules import Hit, Play, hits
 from actors.fraud.state import MILLI, CaseFile, Flag, Fraudwatch, Incident, Suspect, whole
 from actors.player.inbox import Notify
+from actors.times import SECOND_MS
 from schemas import limits
 from schemas.address import player as player_address
 from schemas.shape import Count, Integer, Key
@@ -136,9 +137,9 @@ def _flagged(
     case = detector.open_case(player)
     case_id = case.id if case else f"{turn.key}-{turn.new_id()}"
     raised = before <= MILLI * fraud.flag_above
-    flags = [flag for flag in changed.flags if flag.at > turn.at - fraud.flags_within_s * 1_000]
+    flags = [flag for flag in changed.flags if flag.at > turn.at - fraud.flags_within_s * SECOND_MS]
     changed.flags = [*flags, Flag(at=turn.at, case=case_id)] if raised else flags
-    changed.halved_until = turn.at + fraud.halved_s * 1_000
+    changed.halved_until = turn.at + fraud.halved_s * SECOND_MS
     yield Flagged(
         player=player,
         case=case_id,
@@ -155,7 +156,7 @@ def _flagged(
         yield Banned(player=player, case=case_id, at=turn.at)
         yield Record("sanction", {**sanction, "standing": "banned", "until": None})
     elif changed.suspicion > MILLI * fraud.suspend_above:
-        changed.suspended_until, changed.sanctioned_at = turn.at + fraud.suspend_s * 1_000, turn.at
+        changed.suspended_until, changed.sanctioned_at = turn.at + fraud.suspend_s * SECOND_MS, turn.at
         yield Suspended(player=player, case=case_id, at=turn.at, until=changed.suspended_until)
         yield Record("sanction", {**sanction, "standing": "suspended", "until": changed.suspended_until})
     elif raised:

@@ -7,6 +7,7 @@ from actors.content import Content, Shared
 from actors.core import Address, Command, Effects, Event, Tell, Turn
 from actors.fraud.assess import Report
 from actors.fraud.state import Fraudwatch, detector_of
+from actors.times import SECOND_MS
 from schemas import limits
 from schemas.shape import Key
 
@@ -40,7 +41,7 @@ class Sight(Command[Fraudwatch]):
         for name, rule in fraud.rules.items():
             if not isinstance(rule, Shared) or rule.kind != f"shared_{self.kind}":
                 continue
-            start = turn.at - rule.within_s * 1_000
+            start = turn.at - rule.within_s * SECOND_MS
             others = sorted(player for player, at in seen.items() if at > start and player != self.player)
             if len(others) >= rule.more_than and seen.get(self.player, start) <= start:
                 evidence: dict[str, int | str | list[int]] = {

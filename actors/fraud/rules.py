@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from actors.content import Burst, Fraud, FraudRule, Identical, Periodic, ScoreRate, TooFast
+from actors.times import SECOND_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,11 @@ def _found(rule: FraudRule, play: Play) -> Iterator[dict[str, Any]]:
         if play.took_ms < play.minimum_ms:
             yield {"took_ms": play.took_ms, "minimum_ms": play.minimum_ms}
     elif isinstance(rule, Burst):
-        count = sum(at > play.at - rule.within_s * 1_000 for at, _, _ in play.line)
+        count = sum(at > play.at - rule.within_s * SECOND_MS for at, _, _ in play.line)
         if count > rule.more_than:
             yield {"actions": count, "within_s": rule.within_s}
     elif isinstance(rule, ScoreRate):
-        earned = sum(points for at, _, points in play.line if at > play.at - rule.within_s * 1_000)
+        earned = sum(points for at, _, points in play.line if at > play.at - rule.within_s * SECOND_MS)
         if earned > rule.more_than:
             yield {"earned": earned, "within_s": rule.within_s}
     elif isinstance(rule, Periodic):

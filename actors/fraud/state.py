@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from actors.core import Actor, Address
 from actors.fraud.decay import decayed
-from actors.times import rfc3339
+from actors.times import SECOND_MS, rfc3339
 
 if TYPE_CHECKING:
     from actors.content import Fraud
@@ -54,7 +54,7 @@ class Suspect(Entry):
 
     def now(self, at: int, rules: "Fraud") -> int:
         """Suspicion at a time, in thousandths of a point."""
-        return decayed(self.suspicion, at - self.at, rules.half_life_s * 1_000)
+        return decayed(self.suspicion, at - self.at, rules.half_life_s * SECOND_MS)
 
     def standing(self, at: int) -> str:
         if self.banned:

@@ -135,7 +135,7 @@ class Storage(Query[Guild]):
     public = True
     callers = frozenset({ANYONE})
 
-    limit: Annotated[int, Field(ge=1, le=limits.GUILD_LOG_MAX)] = 50
+    limit: Annotated[int, Field(ge=1, le=limits.GUILD_LOG_MAX)] = limits.PAGE_ITEMS
 
     def answer(self, guild: Guild, turn: Turn) -> dict[str, Any]:
         for_members(guild, turn)

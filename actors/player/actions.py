@@ -13,11 +13,11 @@ from actors.fraud.state import detector_of
 from actors.player import pace
 from actors.player.score import Gain, keep_tallies, score_on
 from actors.player.state import Held, Player, Used
-from actors.times import rfc3339
+from actors.times import HOUR_MS, SECOND_MS, rfc3339, whole_seconds
 from schemas import limits
 from schemas.shape import Attributes, Key
 
-USED_KEPT_MS = 3_600_000
+USED_KEPT_MS = HOUR_MS
 """How long a used token is told apart from one that never was."""
 
 
@@ -106,7 +106,7 @@ class StartAction(Command[Player]):
             "id": made.id,
             "actionToken": made.token,
             "expectedScore": score_on(player, way.type.board, turn) + way.type.points,
-            "expiresAt": rfc3339(turn.at + way.family.lives_s * 1_000),
+            "expiresAt": rfc3339(turn.at + way.family.lives_s * SECOND_MS),
         }
 
 
@@ -144,7 +144,7 @@ def start(
         type=way.name,
         family=way.family_name,
         at=turn.at,
-        expires_at=turn.at + way.family.lives_s * 1_000,
+        expires_at=turn.at + way.family.lives_s * SECOND_MS,
         proof=proof_of(signature),
         attributes=dict(attributes or {}),
         pace="" if per_minute == "unlimited" else name,
@@ -157,7 +157,7 @@ def _refuse_when_full(player: Player, turn: Turn) -> None:
         return
     soonest = min(held.expires_at for held in player.held.values())
     if soonest > turn.at:
-        wait_s = -(-(soonest - turn.at) // 1_000)
+        wait_s = whole_seconds(soonest - turn.at)
         raise Rejected("RATE_LIMITED", "Too many actions are open; complete them first.", retry_after_s=wait_s)
 
 

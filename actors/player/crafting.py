@@ -10,7 +10,7 @@ from actors.core import Command, Effects, Event, Forget, Query, Rejected, Remind
 from actors.player.character import gained
 from actors.player.inventory import ItemsReceived, has_room, received, taken
 from actors.player.state import Job, Player, counted
-from actors.times import rfc3339
+from actors.times import SECOND_MS, rfc3339
 from schemas import limits
 from schemas.shape import Key
 
@@ -35,7 +35,7 @@ class Craft(Command[Player]):
             recipe=self.recipe,
             station=station,
             starts_at=starts_at,
-            ready_at=starts_at + recipe.takes_s * 1_000,
+            ready_at=starts_at + recipe.takes_s * SECOND_MS,
             lots=[lot.copied() for lot in spent.lots],
         )
         yield spent
@@ -237,7 +237,7 @@ class Recipes(Query[Player]):
 
     station: Key | None = None
     after: Key | None = None
-    limit: Annotated[int, Field(ge=1, le=limits.CONTENT_PAGE_MAX)] = 50
+    limit: Annotated[int, Field(ge=1, le=limits.CONTENT_PAGE_MAX)] = limits.PAGE_ITEMS
 
     def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
         known = turn.content.recipes

@@ -6,6 +6,7 @@ from typing import Any
 from actors.content import Content
 from actors.core import Command, Effect, Effects, Event, Forget, Rejected, Remind, Turn
 from actors.player.state import Gauge, Player
+from actors.times import SECOND_MS
 from schemas import limits
 from schemas.shape import Count
 
@@ -72,7 +73,7 @@ class Condition:
         resource, missing = self._content.character.resources[name], self.most()[name] - self.values()[name]
         if missing <= 0 or not resource.regains:
             return None
-        return self._gauges[name].at + -(-missing // resource.regains) * resource.every_s * 1_000
+        return self._gauges[name].at + -(-missing // resource.regains) * resource.every_s * SECOND_MS
 
     def _regain(self, at: int) -> None:
         if not self._gauges:
@@ -80,9 +81,9 @@ class Condition:
         most = self.most()
         for name, gauge in self._gauges.items():
             resource = self._content.character.resources[name]
-            portions = max(0, at - gauge.at) // (resource.every_s * 1_000)
+            portions = max(0, at - gauge.at) // (resource.every_s * SECOND_MS)
             gauge.value = min(most[name], gauge.value + portions * resource.regains)
-            gauge.at += portions * resource.every_s * 1_000
+            gauge.at += portions * resource.every_s * SECOND_MS
             if gauge.value == most[name]:
                 gauge.at = max(gauge.at, at)
 
@@ -106,7 +107,7 @@ class Condition:
             raise Rejected("effect_unknown", f"There is no effect {name!r}.")
         if name not in self.effects and len(self.effects) >= limits.EFFECTS_MAX:
             raise Rejected("effects_too_many", f"No more than {limits.EFFECTS_MAX} effects work at a time.")
-        until = max(self.at + effect.lasts_s * 1_000, self.effects.get(name, 0))
+        until = max(self.at + effect.lasts_s * SECOND_MS, self.effects.get(name, 0))
         self._become(self._worn, {**self.effects, name: until}, self.at)
 
     def restore(self, name: str, amount: int) -> int:

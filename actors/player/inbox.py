@@ -11,7 +11,7 @@ from actors.player.state import Message, Player
 from schemas import limits
 from schemas.shape import Integer, Key, Text
 
-Id = Annotated[str, Field(min_length=1, max_length=64)]
+Id = Annotated[str, Field(min_length=1, max_length=limits.ID_CHARS_MAX)]
 Details = Annotated[dict[Key, Text | Integer | bool], Field(max_length=limits.ATTRIBUTES_MAX)]
 
 
@@ -20,7 +20,7 @@ class Notify(Command[Player]):
 
     template: Key
     data: Details = {}
-    lives_days: Annotated[int, Field(ge=1, le=365)] | None = None
+    lives_days: Annotated[int, Field(ge=1, le=limits.NOTICE_DAYS_MAX)] | None = None
     """None: as long as the content says."""
     sender: Key | None = None
     """The player whose doing it is; nothing comes from one that was blocked or muted."""
@@ -122,7 +122,7 @@ class Inbox(Query[Player]):
 
     public = True
 
-    limit: Annotated[int, Field(ge=1, le=limits.INBOX_MAX)] = 50
+    limit: Annotated[int, Field(ge=1, le=limits.INBOX_MAX)] = limits.PAGE_ITEMS
     unread: bool = False
     """Only those."""
 

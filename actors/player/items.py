@@ -17,7 +17,7 @@ class Items(Query[Player]):
     public = True
 
     after: Key | None = None
-    limit: Annotated[int, Field(ge=1, le=limits.CONTENT_PAGE_MAX)] = 50
+    limit: Annotated[int, Field(ge=1, le=limits.CONTENT_PAGE_MAX)] = limits.PAGE_ITEMS
 
     def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
         names = turn.content.names_after("items", self.after)

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from actors.core import Command, Effects, Event, Query, Record, Rejected, Turn
-from actors.periods import DAY_MS
 from actors.player.state import Message, NoticeSettings, Player
+from actors.times import DAY_MS
 from schemas import limits
 from schemas.shape import Key
 

@@ -5,9 +5,10 @@ from bisect import bisect_right
 from actors.content import PerMinute
 from actors.core import Rejected
 from actors.player.state import Player
+from actors.times import MINUTE_MS, whole_seconds
 from schemas import limits
 
-WINDOW_MS = 60_000
+WINDOW_MS = MINUTE_MS
 
 
 def over(player: Player, name: str, per_minute: PerMinute, at: int, *, halved: bool = False) -> int:
@@ -25,7 +26,7 @@ def guard(player: Player, name: str, per_minute: PerMinute, at: int, *, halved: 
     """Refuse what is over the limit."""
     wait_ms = over(player, name, per_minute, at, halved=halved)
     if wait_ms:
-        seconds = -(-wait_ms // 1000)
+        seconds = whole_seconds(wait_ms)
         raise Rejected("RATE_LIMITED", f"That is too often; try again in {seconds} s.", retry_after_s=seconds)
 
 

@@ -9,7 +9,7 @@ from actors.player.inbox import Notify
 from actors.player.inventory import has_room
 from actors.player.rewards import GrantRewards
 from actors.player.state import Errand, Fulfilled, Player
-from actors.times import rfc3339
+from actors.times import SECOND_MS, rfc3339
 from schemas import limits
 from schemas.address import player as player_address
 from schemas.shape import Count, Key
@@ -102,7 +102,7 @@ class StartQuest(Command[Player]):
 
 def _ends_at(quest: Quest, turn: Turn) -> int:
     """When the time for the quest is up: its own, or that of its day or week, whichever is sooner; 0 when never."""
-    ends = [] if quest.within_s is None else [turn.at + quest.within_s * 1_000]
+    ends = [] if quest.within_s is None else [turn.at + quest.within_s * SECOND_MS]
     if quest.repeats is not None:
         ends.append(turn.content.resets[quest.repeats].ends(turn.at))
     return min(ends, default=0)

@@ -24,9 +24,9 @@ from actors.core import (
 from actors.leaderboard.gathers import Rank, SumRanks, board_of, shard_of
 from actors.leaderboard.place import Place
 from actors.leaderboard.shard import shard_address
-from actors.periods import DAY_MS, period_of
+from actors.periods import period_of
 from actors.player.state import Player, Tally
-from actors.times import milliseconds
+from actors.times import DAY_MS, milliseconds
 from schemas import limits
 from schemas.shape import Amount, Attributes, Key, Text
 
@@ -132,7 +132,7 @@ class AwardScore(Command[Player]):
     board: Key = "main"
     reason: Text | None = None
     attributes: Attributes | None = None
-    at: Annotated[str, Field(max_length=64)] | None = None
+    at: Annotated[str, Field(max_length=limits.TIME_CHARS_MAX)] | None = None
 
     def decide(self, player: Player, turn: Turn) -> Effects:
         board_of(turn.content, self.board)

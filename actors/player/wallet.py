@@ -181,7 +181,7 @@ class Wallet(Query[Player]):
 
     public = True
 
-    limit: Annotated[int, Field(ge=1, le=limits.LEDGER_ENTRIES_MAX)] = 50
+    limit: Annotated[int, Field(ge=1, le=limits.LEDGER_ENTRIES_MAX)] = limits.PAGE_ITEMS
 
     def answer(self, player: Player, turn: Turn) -> dict[str, Any]:
         newest = player.ledger[: -self.limit - 1 : -1]

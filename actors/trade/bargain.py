@@ -9,14 +9,14 @@ from actors.core import ANYONE, Command, Consult, Effects, Event, Query, Rejecte
 from actors.player.gifts import TradeName
 from actors.player.state import Lot
 from actors.player.trading import PutUp, Things
-from actors.times import rfc3339
+from actors.times import MINUTE_MS, rfc3339
 from actors.trade.delivery import Cancelled, told_once
 from actors.trade.goods import Goods
 from actors.trade.state import Trade
 from schemas.address import player as player_address
 from schemas.shape import Key
 
-LIVES_MS = 10 * 60 * 1_000
+LIVES_MS = 10 * MINUTE_MS
 """How long two players may bargain."""
 
 

@@ -10,6 +10,7 @@ from actors.player.handover import HandOver
 from actors.player.inbox import Details, Notify
 from actors.trade.goods import Held
 from actors.trade.state import Trade
+from schemas import limits
 from schemas.address import player as player_address
 from schemas.shape import Key
 
@@ -25,7 +26,7 @@ class Deliver(Command[Trade]):
 
     by: Key
     held: Held
-    because: Annotated[str, Field(max_length=64)] = ""
+    because: Annotated[str, Field(max_length=limits.ID_CHARS_MAX)] = ""
 
     def decide(self, trade: Trade, turn: Turn) -> Effects:
         if self.by not in trade.awaited:

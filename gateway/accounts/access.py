@@ -11,14 +11,14 @@ from pydantic import SecretStr
 from actors.runtime.bus import Bus
 from actors.runtime.database import Connection, Database, Refused, Row, UniqueConflict
 from actors.runtime.router import Router
-from actors.times import rfc3339
+from actors.times import DAY_S, rfc3339
 from gateway.accounts import identity_store, mfa_store, names, store, tokens
 from gateway.accounts.audit import Audit
 from gateway.accounts.entry import Entry, Origin, Tokens, account_of, described, device_of, taken
 from gateway.accounts.first import secret
 from gateway.accounts.identities import Identities
 from gateway.accounts.limits import Failures, counters
-from gateway.accounts.mfa import DAY_S, SecondFactor, Whence
+from gateway.accounts.mfa import SecondFactor, Whence
 from gateway.accounts.oidc import SignIn
 from gateway.accounts.operations import KEPT_S, Operation, Operations, another_request
 from gateway.accounts.oversight import Oversight

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from actors.runtime.database import Connection, Database, Row, UniqueConflict
+from actors.times import DAY_S
 from gateway.accounts import codes, store
 from gateway.accounts import mfa_store as rows
 from gateway.accounts.first import secret
@@ -21,7 +22,7 @@ MAILS_TO_ADDRESS_MAX = 5
 MAILS_FROM_ADDRESS_MAX = 20
 
 FAILURES_LATELY_MAX, LATELY_S = 5, 600
-FAILURES_A_DAY_MAX, DAY_S = 20, 24 * 3600
+FAILURES_A_DAY_MAX = 20
 """Wrong codes of one account, over all logins: who has the password cannot try all codes within a lifetime."""
 
 INSIDE = "inside"

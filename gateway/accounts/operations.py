@@ -8,11 +8,12 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from actors.runtime.database import Connection, Database
+from actors.times import DAY_S
 from gateway.accounts import store
 from schemas.problems import Refusal
 from schemas.shape import Shape
 
-KEPT_S = 2 * 24 * 3600
+KEPT_S = 2 * DAY_S
 
 Work = Callable[[Connection], Awaitable[dict[str, Any]]]
 """What has the effect, in the transaction that it is given; returns the answer, in which there is no secret."""

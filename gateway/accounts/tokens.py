@@ -18,12 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from actors.runtime.database import Database
+from actors.times import DAY_S
 from gateway.accounts import store
 from gateway.accounts.store import Sql
 from schemas.problems import Refusal
 
 ACCESS_S = 15 * 60
-REFRESH_S = 30 * 24 * 3600
+REFRESH_S = 30 * DAY_S
 TOLERANCE_S = 60
 """How far the clock that made a token may be ahead of ours; it does not lengthen a token's life."""
 ACTIVATION_S = 3

@@ -10,7 +10,6 @@ from itertools import takewhile
 from typing import Any
 
 from actors.core import Actor, Command, Event, Turn
-from actors.periods import DAY_MS
 from actors.player.handover import HandOver
 from actors.player.inbox import MessagesRead, Notify, ReadAbout
 from actors.player.inventory import GrantItems, ItemsReceived, ItemsTaken
@@ -18,6 +17,7 @@ from actors.player.notices import Notified
 from actors.player.state import Player
 from actors.player.trading import PutUp, PutUpDeclined
 from actors.player.wallet import SurplusKept, WalletChanged
+from actors.times import DAY_MS
 from actors.trade.goods import Goods, Held
 from schemas import limits
 from scripts.verify.item_messages import amount_of, lots_of

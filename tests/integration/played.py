@@ -8,7 +8,6 @@ from typing import Any
 from actors.core import Command
 from actors.fraud.assess import Assess
 from actors.leaderboard.resets import ClosePeriod
-from actors.periods import DAY_MS
 from actors.player.actions import CompleteAction, StartAction
 from actors.player.inbox import Notify
 from actors.player.profile import Create
@@ -16,6 +15,7 @@ from actors.player.score import AwardScore
 from actors.player.wallet import Credit, Debit, GrantCurrency
 from actors.runtime import content
 from actors.runtime.database import Connection
+from actors.times import DAY_MS
 from schemas.address import Address, player
 from schemas.messages import Caller, Reply
 from schemas.settings import PROJECT

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.leaderboard.gathers import Rank, Top
-from actors.periods import DAY_MS
+from actors.times import DAY_MS
 from tests.unit.stage import Person, Stage
 
 NAMES = ("alice", "bob", "carol")

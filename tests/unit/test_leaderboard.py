@@ -10,7 +10,8 @@ from actors.core import Address, Caller
 from actors.leaderboard.gathers import Around, Me, Rank, Top
 from actors.leaderboard.place import Place
 from actors.leaderboard.shard import Leaderboard, shard_address
-from actors.periods import DAY_MS, end_of, period_of
+from actors.periods import end_of, period_of
+from actors.times import DAY_MS
 from schemas.messages import SYSTEM, pack, unpack
 from tests.unit.stage import START_MS, Person, Stage, starter_content
 from tests.unit.test_player_actions import refused

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from actors.periods import DAY_MS
+from actors.times import DAY_MS
 from tests.unit.quest_world import achievement, active, available, happened, objective, quest, world
 from tests.unit.stage import Person, Stage
 from tests.unit.test_player_machine import code_of

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from actors.content.resets import ResetTime
-from actors.periods import DAY_MS
+from actors.times import DAY_MS
 
 HOUR_MS = 3_600_000
 
