@@ -187,6 +187,16 @@ class Guild(Actor):
             raise Rejected("member_unknown", "There is no such member.")
         return member
 
+    def invited(self, player: str, at: int) -> Invitation | None:
+        """The player's invitation, as long as it is open."""
+        invitation = self.invitations.get(player)
+        return invitation if invitation is not None and invitation.expires_at > at else None
+
+    def asking(self, player: str, at: int) -> Request | None:
+        """The player's request to join, as long as it is open."""
+        request = self.requests.get(player)
+        return request if request is not None and request.expires_at > at else None
+
     def allow(self, permission: Permission, turn: Turn) -> Member:
         """The caller, if its role may do this; refused as `role_too_low`."""
         member = self.member(turn.caller.user)

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from actors.core import Command, Effects, Event, Rejected, Turn
-from actors.player.inventory import ItemsTaken, free_slot, item_of, stack_of
+from actors.player.inventory import ItemsTaken
+from actors.player.packing import free_slot, item_of, stack_of
 from actors.player.state import Player, Stack
 from schemas import limits
 from schemas.shape import Amount, Key

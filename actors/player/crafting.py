@@ -8,7 +8,8 @@ from pydantic import Field
 from actors.content.crafting import Recipe
 from actors.core import Command, Effects, Event, Forget, Query, Rejected, Remind, Turn
 from actors.player.character import gained
-from actors.player.inventory import ItemsReceived, has_room, received, taken
+from actors.player.inventory import ItemsReceived, received, taken
+from actors.player.packing import has_room
 from actors.player.state import Job, Player, counted
 from actors.times import SECOND_MS, rfc3339
 from schemas import limits

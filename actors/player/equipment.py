@@ -5,7 +5,7 @@ from typing import Any
 
 from actors.core import Command, Effects, Event, Rejected, Turn
 from actors.player.effects import Condition
-from actors.player.inventory import free_slot, item_of, stack_of
+from actors.player.packing import free_slot, item_of, stack_of
 from actors.player.state import Player, Stack, Worn
 from schemas.shape import Key
 

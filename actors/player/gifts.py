@@ -1,7 +1,7 @@
 """What may come to a player from another: what it has room for, and of strangers' things only a part of that."""
 
 from actors.core import Query, Rejected, Turn
-from actors.player.inventory import has_room, stacks_of
+from actors.player.packing import has_room, stacks_of
 from actors.player.state import Player
 from actors.player.wallet import room_for
 from actors.trade.goods import Goods

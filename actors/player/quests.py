@@ -6,7 +6,7 @@ from typing import Any
 from actors.content import Quest
 from actors.core import Command, Effect, Effects, Event, Forget, Query, Rejected, Remind, Tell, Turn
 from actors.player.inbox import Notify
-from actors.player.inventory import has_room
+from actors.player.packing import has_room
 from actors.player.rewards import GrantRewards
 from actors.player.state import Errand, Fulfilled, Player
 from actors.times import SECOND_MS, rfc3339

@@ -5,8 +5,9 @@ from typing import Annotated
 from pydantic import Field
 
 from actors.core import Command, Consult, Effects, Rejected, Turn
-from actors.player.actions import Completion, Way, redeem, standing, start
+from actors.player.actions import Completion, redeem, standing, start
 from actors.player.state import Player
+from actors.player.way import Way
 from schemas import limits
 from schemas.shape import Key
 

@@ -1,8 +1,9 @@
 """Points by single-use tokens: one request for a token, one that increments the score with it."""
 
 from actors.core import Command, Consult, Effects, Rejected, Turn
-from actors.player.actions import Completion, Way, redeem, standing, start
+from actors.player.actions import Completion, redeem, standing, start
 from actors.player.state import Player
+from actors.player.way import Way
 from schemas.shape import Key
 
 FAMILY = "tokens"

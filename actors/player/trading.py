@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from actors.core import Command, Effects, Event, Query, Rejected, Tell, Turn
-from actors.player.inventory import ItemsTaken, item_of, stack_of, taken
+from actors.player.inventory import ItemsTaken, taken
+from actors.player.packing import item_of, stack_of
 from actors.player.state import Player
 from actors.player.wallet import WalletChanged, debited
 from actors.trade.delivery import Deliver

@@ -8,7 +8,7 @@ from actors.core import Command, Effects, Event, Rejected, Turn
 from actors.player.bag import part_taken
 from actors.player.character import SkillLearnt, gained, known_skills
 from actors.player.effects import Condition
-from actors.player.inventory import item_of, stack_of
+from actors.player.packing import item_of, stack_of
 from actors.player.state import Player
 from schemas import limits
 from schemas.shape import Key

@@ -14,7 +14,8 @@ from actors.channel.talk import Edit, Send
 from actors.core import Address, Command, Query
 from actors.guild.bank import Bank
 from actors.guild.founding import Create as Found
-from actors.guild.joining import AcceptInvitation, AcceptRequest, Invite, Join
+from actors.guild.invitations import AcceptInvitation, Invite
+from actors.guild.joining import AcceptRequest, Join
 from actors.guild.members import Candidates, Profile
 from actors.guild.territory import ClaimTerritory, ContestTerritory, LoseTerritory
 from actors.player.guild import OwnGuild
