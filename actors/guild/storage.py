@@ -10,8 +10,9 @@ from actors.guild.asking import said
 from actors.guild.members import for_members
 from actors.guild.state import Guild, Move
 from actors.player.guild_items import HandIn, HandInStanding
-from actors.player.inventory import GrantItems, HasRoom, Ids, Items
-from actors.player.state import Lot, counted
+from actors.player.inventory import GrantItems, HasRoom, Ids, Items, refuse_too_many
+from actors.player.packing import NO_ROOM
+from actors.player.state import Lot, counted, parted
 from schemas import limits
 from schemas.address import player as player_address
 
@@ -77,11 +78,9 @@ class TakeOutItems(Command[Guild]):
         if not lots:
             return {"items": {}}
         if turn.answer is not None and not turn.answer.data.get("room", True):
-            raise Rejected("bag_full", "The bag is full, and too much waits for room in it.")
-        uniques = [lot for lot in lots if lot.history]
-        if len(uniques) > limits.UNIQUES_AT_ONCE_MAX:
-            raise Rejected("items_too_many", f"No more than {limits.UNIQUES_AT_ONCE_MAX} unique items move at once.")
-        loose = counted(lot for lot in lots if not lot.history)
+            raise Rejected("bag_full", NO_ROOM)
+        loose, uniques = parted(lots)
+        refuse_too_many(uniques)
         yield ItemsTakenOut(by=turn.caller.user, lots=lots, at=turn.at)
         grant = GrantItems(items=loose, lots=uniques, reason="guild_storage", by=turn.key, owed=True)
         yield Tell(player_address(turn.caller.user), grant, into="bag")

@@ -9,8 +9,8 @@ from actors.content.crafting import Recipe
 from actors.core import Command, Effects, Event, Forget, Query, Rejected, Remind, Turn
 from actors.player.character import gained
 from actors.player.inventory import ItemsReceived, received, taken
-from actors.player.packing import has_room
-from actors.player.state import Job, Player, counted
+from actors.player.packing import NO_ROOM, has_room
+from actors.player.state import Job, Player, counted, parted
 from actors.times import SECOND_MS, rfc3339
 from schemas import limits
 from schemas.shape import Key
@@ -59,7 +59,7 @@ def _guard(player: Player, turn: Turn, recipe: Recipe) -> None:
     if len(player.jobs) >= limits.CRAFTING_QUEUE_MAX or (station and in_line >= station.queue):
         raise Rejected("queue_full", "Too much work is in line already.")
     if not has_room(player):
-        raise Rejected("bag_full", "The bag is full, and too much waits for room in it.")
+        raise Rejected("bag_full", NO_ROOM)
 
 
 def _reminder(job_id: str, at: int) -> Remind:
@@ -166,8 +166,7 @@ class CancelCraft(Command[Player]):
 
 
 def _given_back(player: Player, turn: Turn, job: Job) -> ItemsReceived:
-    loose = counted(lot for lot in job.lots if not lot.history)
-    uniques = [lot for lot in job.lots if lot.history]
+    loose, uniques = parted(job.lots)
     return received(player, turn, f"craft_cancelled:{job.recipe}", loose, uniques, player.id, owed=True)
 
 

@@ -5,9 +5,8 @@ from typing import Any
 from actors.core import Command, Effects, Event, Query, Rejected, Tell, Turn
 from actors.guild.state import guild_address
 from actors.guild.storing import ReceiveItems
-from actors.player.inventory import Ids, Items, ItemsTaken, taken
+from actors.player.inventory import Ids, Items, ItemsTaken, refuse_too_many, taken
 from actors.player.state import Player
-from schemas import limits
 from schemas.shape import Key
 
 
@@ -18,8 +17,7 @@ def _handed_in(player: Player, turn: Turn, items: dict[str, int], ids: list[str]
         item = turn.content.items.get(name)
         if item is not None and item.bound:
             raise Rejected("item_bound", f"{item.title} stays with its player.")
-    if len(gone.uniques) > limits.UNIQUES_AT_ONCE_MAX:
-        raise Rejected("items_too_many", f"No more than {limits.UNIQUES_AT_ONCE_MAX} unique items move at once.")
+    refuse_too_many(gone.uniques)
     return gone
 
 

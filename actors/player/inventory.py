@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from actors.core import Command, Effects, Event, Query, Rejected, Turn
-from actors.player.packing import Packing, has_room, stack_of, stacks_of
+from actors.player.packing import NO_ROOM, Packing, has_room, stack_of, stacks_of
 from actors.player.state import Lot, Mark, Placed, Player, counted
 from schemas import limits
 from schemas.shape import Amount, Key, Text
@@ -57,7 +57,7 @@ def received(
         given[lot.item] = given.get(lot.item, 0) + 1
     more = sum(lot.id not in player.waiting for lot in packing.waiting)
     if more and not owed and len(player.waiting) + more > limits.ITEMS_WAITING_MAX:
-        raise Rejected("bag_full", "The bag is full, and too much waits for room in it.")
+        raise Rejected("bag_full", NO_ROOM)
     return ItemsReceived(items=given, placed=packing.placed, waiting=packing.waiting, reason=reason, by=by, at=turn.at)
 
 
@@ -73,6 +73,12 @@ def _strangers(player: Player, lots: list[Lot]) -> list[Lot]:
             raise Rejected("item_here_already", "This very item is here already.")
         here.add(lot.id)
     return lots
+
+
+def refuse_too_many(lots: list[Lot]) -> None:
+    """Refused as `items_too_many` when these are more unique items than go from one to another in a turn."""
+    if len(lots) > limits.UNIQUES_AT_ONCE_MAX:
+        raise Rejected("items_too_many", f"No more than {limits.UNIQUES_AT_ONCE_MAX} unique items move at once.")
 
 
 def taken(

@@ -8,6 +8,8 @@ from actors.core import Rejected, Turn
 from actors.player.state import Lot, Placed, Player, Stack
 from schemas import limits
 
+NO_ROOM = "The bag is full, and too much waits for room in it."
+
 
 def item_of(turn: Turn, name: str) -> Item:
     """The item of this name; refused as `item_unknown` when there is none."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from actors.core import Command, Effects, Event, Query, Rejected, Tell, Turn
-from actors.player.inventory import ItemsTaken, taken
+from actors.player.inventory import ItemsTaken, refuse_too_many, taken
 from actors.player.packing import item_of, stack_of
 from actors.player.state import Player
 from actors.player.wallet import WalletChanged, debited
@@ -59,8 +59,7 @@ class PutUp(Command[Player]):
         if not self.goods.items and not self.goods.ids:
             return payments, None
         things = taken(player, turn, "trade", self.goods.items, self.goods.ids, by=self.trade)
-        if len(things.uniques) > limits.UNIQUES_AT_ONCE_MAX:
-            raise Rejected("items_too_many", f"No more than {limits.UNIQUES_AT_ONCE_MAX} unique items move at once.")
+        refuse_too_many(things.uniques)
         return payments, things
 
 

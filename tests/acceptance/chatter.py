@@ -21,8 +21,8 @@ def direct(one: User, other: User) -> str:
     return f"direct.{first}.{second}"
 
 
-async def say(door: Door, key: str, user: User, text: str, **more: Any) -> Answer:
-    return await door.post(f"{API}/channels/{key}/messages", {"text": text, **more}, as_=user)
+async def say(door: Door, key: str, user: User, text: str, *, op: str | None = None, **more: Any) -> Answer:
+    return await door.post(f"{API}/channels/{key}/messages", {"text": text, **more}, as_=user, op=op)
 
 
 async def do(door: Door, key: str, user: User, command: str, **fields: Any) -> Any:

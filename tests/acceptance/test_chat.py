@@ -2,36 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import pytest_asyncio
-import redis.asyncio
 
 from greenroom_client import Client, NotFound
-from schemas.messages import unpack
+from tests.acceptance.chatter import direct, published, say, texts
 from tests.acceptance.clients import API, Answer, Door, Sockets, User, Wire, fresh_name
 from tests.acceptance.pinned import Pinned
 from tests.acceptance.server import Server
 
 ROOM = f"{API}/actors/channel/trade"
-
-
-def direct(one: User, other: User) -> str:
-    first, second = sorted((one.id, other.id))
-    return f"direct.{first}.{second}"
-
-
-async def say(door: Door, channel: str, user: User, text: str, **more: Any) -> Answer:
-    op = more.pop("op", None)
-    return await door.post(f"{API}/channels/{channel}/messages", {"text": text, **more}, as_=user, op=op)
-
-
-async def texts(door: Door, channel: str, user: User) -> list[str]:
-    answer = await door.get(f"{API}/channels/{channel}/messages", as_=user)
-    assert answer.status == 200, answer
-    return [message["text"] for message in answer.body["messages"]]
 
 
 async def join(door: Door, *users: User, channel: str = "trade") -> None:
@@ -295,40 +278,22 @@ async def test_gs_07_moderators_see_reports_remove_messages_and_silence(
     assert (await door.post(f"{API}/actors/desk/chat/close_case", closed, as_=moderator)).status == 200
 
 
-@pytest_asyncio.fixture
-async def pushes(server: Server) -> AsyncIterator[list[Any]]:
-    """Every message that is published about channels while the test runs, as [key, seq, data, ...] lists."""
-    seen: list[Any] = []
-
-    async def listen(listener: Any) -> None:
-        async for message in listener.listen():
-            if message["type"] == "message":
-                seen.append(unpack(message["data"]))
-
-    async with redis.asyncio.from_url(server.run["redis_url"]) as client, client.pubsub() as listener:
-        await listener.subscribe("push:channel")
-        task = asyncio.create_task(listen(listener))
-        yield seen
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
 async def test_gs_07_a_message_to_many_members_is_published_once(
-    door: Door, sockets: Sockets, pushes: list[Any], alice: User
+    server: Server, door: Door, sockets: Sockets, alice: User
 ) -> None:
     people = [await door.guest() for _ in range(25)]
     await join(door, alice, *people)
     wires = [await sockets.open(person) for person in people]
     for wire in wires:
         await wire.subscribe("channel:trade")
-    await say(door, "trade", alice, "to all of you")
 
     def heard(frame: dict[str, Any]) -> bool:
         return bool(frame.get("data", {}).get("said", {}).get("text") == "to all of you")
 
-    await asyncio.gather(*(wire.until(heard) for wire in wires))
-    published = [push for batch in pushes for push in batch if push[2] and "to all of you" in str(push[2])]
-    assert len(published) == 1
+    async with published(server) as seen:
+        await say(door, "trade", alice, "to all of you")
+        await asyncio.gather(*(wire.until(heard) for wire in wires))
+        assert len([push for push in seen if push[2] and "to all of you" in str(push[2])]) == 1
 
 
 async def test_gs_07_who_is_present_among_the_members(door: Door, sockets: Sockets, alice: User, bob: User) -> None:

@@ -21,6 +21,7 @@ from actors.guild.territory import ClaimTerritory, ContestTerritory, LoseTerrito
 from actors.player.guild import OwnGuild
 from actors.player.inbox import Inbox
 from actors.player.profile import Create
+from actors.times import DAY_S, SECOND_MS
 from schemas.address import player
 from schemas.messages import Caller, Reply
 from tests.harness import Greenroom, Servers, eventually
@@ -45,10 +46,10 @@ class Days:
     async def pass_(self, *, days: int = 0, minutes: int = 0) -> None:
         """So much time is over, and every host knows it."""
         before = [home.host.lease.now_ms() for home in self.greenroom.homes]
-        more_s = days * 86_400 + minutes * 60
+        more_s = days * DAY_S + minutes * 60
         self._by_s += more_s
         await self._set_clock(f"{self._by_s} seconds")
-        expected = [at + more_s * 1_000 for at in before]
+        expected = [at + more_s * SECOND_MS for at in before]
         await eventually(
             lambda: all(
                 home.host.lease.now_ms() >= at for home, at in zip(self.greenroom.homes, expected, strict=True)

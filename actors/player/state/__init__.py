@@ -12,7 +12,7 @@ from actors.player.state.facet import Facet
 from actors.player.state.friends import Tie
 from actors.player.state.guild import Invited, Membership
 from actors.player.state.inbox import Message, NoticeSettings
-from actors.player.state.items import Lot, Mark, Placed, Stack, Worn, counted
+from actors.player.state.items import Lot, Mark, Placed, Stack, Worn, counted, parted
 from actors.player.state.quests import Errand, Fulfilled
 from actors.player.state.score import Held, Tally, Used
 from actors.player.state.wallet import Entry
@@ -168,5 +168,6 @@ __all__ = [
     "Used",
     "Worn",
     "counted",
+    "parted",
     "reaction",
 ]

@@ -88,6 +88,12 @@ def counted(things: "Iterable[Lot | Stack]") -> dict[str, int]:
     return counts
 
 
+def parted(lots: Iterable[Lot]) -> tuple[dict[str, int], list[Lot]]:
+    """How many of what has no id of its own, and all that has: what GrantItems takes."""
+    lots = list(lots)
+    return counted(lot for lot in lots if not lot.history), [lot for lot in lots if lot.history]
+
+
 @dataclass(slots=True)
 class Worn:
     """A unique item in an equipment slot."""
