@@ -17,14 +17,14 @@ from actors.runtime.bus import Bus
 from actors.runtime.content import ContentStore
 from actors.runtime.database import Database
 from actors.runtime.router import Router
-from gateway import asyncapi, decode, errors, openapi
+from gateway import asyncapi, decode, errors, headers, openapi
 from gateway.accounts import routes as account_routes
 from gateway.accounts.access import Access
 from gateway.cache import Cache
 from gateway.calls import Calls
 from gateway.health import Health
 from gateway.hub import Hub
-from gateway.identity import ACCESS, IDENTITY, LIMITER, REQUEST_ID, SETTINGS, address_of, allowed_origin, identify
+from gateway.identity import ACCESS, IDENTITY, LIMITER, REQUEST_ID, SETTINGS, address_of, identify
 from gateway.limits import Limiter
 from gateway.logs import access_log, application_log, error_log
 from gateway.malformed import LINE_BYTES_MAX, Runner, headers_too_large
@@ -49,8 +49,6 @@ WARM_EVERY_S = 300.0
 WARM_WITHIN_S = 5.0
 LAG_EVERY_S = 0.1
 RUN_AGAIN_S = 1.0
-SERVER = "Greenroom"
-"""What responses call the server; versions are nobody's business."""
 QUIET_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 """Asked all the time by machines, and not worth a log line when all is well."""
 
@@ -180,7 +178,7 @@ class Gateway:
     def application(self) -> web.Application:
         """The aiohttp application, with all routes."""
         application = web.Application(middlewares=[self._answer, identify], client_max_size=decode.LARGE_BODY_BYTES_MAX)
-        application.on_response_prepare.append(_named)
+        application.on_response_prepare.append(headers.named)
         application[GATEWAY] = self
         application[ACCESS] = self._access
         application[LIMITER] = Limiter()
@@ -287,8 +285,7 @@ class Gateway:
             address=request.remote or "",
         )
         response = errors.response_of(refusal, request_id)
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers[hdrs.SERVER] = SERVER
+        headers.sign(response)
         return response
 
     def _audit(self, caller: Caller, role: str, subject: Address, action: str, request_id: str) -> None:
@@ -378,28 +375,6 @@ async def _keep_running(work: Callable[[], Awaitable[None]], name: str) -> None:
         except Exception:
             error_log.exception("loop_failed", loop=name)
         await asyncio.sleep(RUN_AGAIN_S)
-
-
-async def _named(request: web.Request, response: web.StreamResponse) -> None:
-    """What every response says in its headers, that which opens a WebSocket too."""
-    if REQUEST_ID in request:
-        response.headers.setdefault("X-Request-Id", request[REQUEST_ID])
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers[hdrs.SERVER] = SERVER
-    if hdrs.ORIGIN in request.headers:
-        _allow_origin(request, response)
-
-
-def _allow_origin(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers[hdrs.VARY] = "Origin"
-    if not allowed_origin(request):
-        return
-    response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = request.headers[hdrs.ORIGIN]
-    response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Location, Retry-After, X-Request-Id"
-    if request.method == hdrs.METH_OPTIONS:
-        response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, POST, DELETE"
-        response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = "Authorization, Content-Type, Idempotency-Key"
-        response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "600"
 
 
 def _version() -> str:

@@ -119,4 +119,4 @@ class Socket:
         return self.outlet.transport if not self.outlet.transport.is_closing() else None
 
     def _stalled(self) -> None:
-        self.end(4408, "slow_consumer")
+        self.end(frames.SLOW, "slow_consumer")

@@ -1,7 +1,6 @@
-"""The WebSocket: one loop for each socket that reads frames, and answers that are written when they are ready."""
+"""The WebSocket: sockets come and say who they are; a loop for each reads its frames, until it ends."""
 
 import asyncio
-import functools
 import itertools
 import os
 import random
@@ -9,13 +8,11 @@ import time
 from typing import cast
 
 from aiohttp import WSMsgType, web
-from prometheus_client import Histogram
 
-from actors.core import Gather
 from actors.times import rfc3339
-from gateway import decode, errors, forms
+from gateway import decode, forms
 from gateway.cache import Cache
-from gateway.calls import Calls, Found, refusal_of
+from gateway.calls import Calls
 from gateway.handshake import SUBPROTOCOLS, now_text, offered, tune, welcome_of
 from gateway.hub import Hub
 from gateway.identity import Access, address_of, allowed_origin, caller_of, identified, paced
@@ -27,21 +24,20 @@ from gateway.limits import (
     UNDECODABLE_FRAME_COST,
     UNDECODABLE_FRAMES_MAX,
 )
-from gateway.logs import access_log, error_log
+from gateway.logs import access_log
 from gateway.metrics import GatewayMetrics
 from gateway.presence import Presence
-from gateway.presence_watch import PRESENCE_TOPIC, PresenceWatch
+from gateway.presence_watch import PresenceWatch
 from gateway.socket import FrameId, Socket
 from gateway.table import API
-from gateway.tasks import Tasks
-from gateway.topics import Listener
+from gateway.ws_answers import SocketAnswers
 from schemas import frames, limits
-from schemas.messages import COMMAND, QUERY, Reply
 from schemas.problems import Refusal
 
 BOARD_PATH, BOARD_TOPIC = f"{API}/ws/leaderboard", "leaderboard:main"
 RECONNECT_SPREAD_S = 5.0
-RESTART, POLICY, TRY_LATER = 1012, 1008, 1013
+VANISHED = 1006
+"""Sent by nobody: what a connection counts as that ended without a close frame."""
 
 _BY_TYPE = frames.CLIENT_FRAMES
 _FIRST = (frames.AuthFrame, frames.SubscribeFrame, frames.PongFrame)
@@ -62,19 +58,14 @@ class Sockets:
         metrics: GatewayMetrics,
     ) -> None:
         self._access = access
-        self._calls = calls
-        self._cache = cache
-        self._hub = hub
+        self._answers = SocketAnswers(calls, cache, hub, watch, metrics)
         self._presence = presence
-        self._watch = watch
         self._metrics = metrics
         self.received = 0
         """Frames since the start."""
         self._open: set[Socket] = set()
-        self._seconds: dict[Found, Histogram] = {}
         self._unauthenticated = 0
         self._draining = False
-        self._tasks = Tasks()
         self._ids = (f"{os.urandom(6).hex()}-{number}" for number in itertools.count(1))
 
     def __len__(self) -> int:
@@ -122,8 +113,7 @@ class Sockets:
         self._open.discard(socket)
         if socket.identity is None:
             self._unauthenticated -= 1
-        self._hub.leave(socket)
-        self._watch.leave(socket)
+        self._answers.leave(socket)
         self._presence.leave(socket)
         socket.outlet.flush()
         socket.outlet.close()
@@ -132,7 +122,7 @@ class Sockets:
         if socket.closing is not None:
             await asyncio.gather(socket.closing, return_exceptions=True)
         # A client that does not read never answers a close, and would count as one that just vanished.
-        code = socket.ended_with or socket.ws.close_code or 1006
+        code = socket.ended_with or socket.ws.close_code or VANISHED
         self._metrics.closes.labels(str(code)).inc()
         access_log.info(
             "socket_closed",
@@ -194,7 +184,7 @@ class Sockets:
             frame = decode.shaped_frame(shape, value)
         except Refusal as refusal:
             if over is not None:
-                self._refuse(socket, id_, over)
+                self._answers.refuse(socket, id_, over)
             else:
                 self._undecodable(socket, decode.id_of(data) if id_ is None else id_, refusal)
             return
@@ -205,11 +195,11 @@ class Sockets:
             if socket.identity is None and type_ != "pong":
                 await self._first(socket, frame)
             elif type_ == "command" or type_ == "query":
-                self._call(socket, cast(frames.CommandFrame | frames.QueryFrame, frame), now, over)
+                self._answers.call(socket, cast(frames.CommandFrame | frames.QueryFrame, frame), now, over)
             else:
                 await self._other(socket, frame, over)
         except Refusal as refusal:
-            self._refuse(socket, id_, self._told(socket, refusal))
+            self._answers.refuse(socket, id_, self._told(socket, refusal))
 
     @staticmethod
     def _told(socket: Socket, refusal: Refusal) -> Refusal:
@@ -221,18 +211,11 @@ class Sockets:
     def _undecodable(self, socket: Socket, id_: FrameId, refusal: Refusal) -> None:
         socket.bucket.take(time.monotonic(), UNDECODABLE_FRAME_COST)
         socket.undecodable += 1
-        self._refuse(socket, id_, refusal)
+        self._answers.refuse(socket, id_, refusal)
         if socket.identity is None:
-            socket.end(POLICY, "not authenticated")
+            socket.end(frames.POLICY, "not authenticated")
         elif socket.undecodable >= UNDECODABLE_FRAMES_MAX:
-            socket.end(1007, "frames that cannot be decoded")
-
-    def _refuse(self, socket: Socket, id_: FrameId, refusal: Refusal, topic: str | None = None) -> None:
-        self._metrics.refusals.labels(refusal.code, "ws").inc()
-        request_id = errors.new_request_id()
-        if refusal.status >= 500:
-            error_log.error("refused", code=refusal.code, request_id=request_id, user=socket.caller.user)
-        socket.refuse(id_, refusal, request_id=request_id, topic=topic)
+            socket.end(frames.MISREAD, "frames that cannot be decoded")
 
     async def _other(self, socket: Socket, frame: frames.ClientFrame, over: Refusal | None) -> None:
         if isinstance(frame, frames.AuthFrame):
@@ -241,14 +224,11 @@ class Sockets:
                 raise over
         elif isinstance(frame, frames.SubscribeFrame):
             if frame.auth is None or await self._authenticated(socket, frame.id, frame.auth, welcome=False):
-                self._subscribe(socket, frame, over)
+                self._answers.subscribe(socket, frame, over)
         elif over is not None:
             raise over
         elif isinstance(frame, frames.UnsubscribeFrame):
-            if frame.topic == PRESENCE_TOPIC:
-                self._watch.leave(socket)
-            else:
-                self._hub.unsubscribe(socket, frame.topic)
+            self._answers.unsubscribe(socket, frame.topic)
             socket.send(frames.answer(frame.id, "unsubscribed", topic=frame.topic))
         elif isinstance(frame, frames.PingFrame):
             socket.send({**frames.answer(frame.id, "pong"), "timestamp": frame.timestamp or now_text()})
@@ -264,13 +244,13 @@ class Sockets:
             await self._authenticated(socket, frame.id, frame.auth, welcome=True)
         elif isinstance(frame, frames.SubscribeFrame) and frame.auth is not None:
             if await self._authenticated(socket, frame.id, frame.auth, welcome=False):
-                self._subscribe(socket, frame)
+                self._answers.subscribe(socket, frame)
         else:
             self._stranger(socket, frame.id)
 
     def _stranger(self, socket: Socket, id_: FrameId) -> None:
-        self._refuse(socket, id_, Refusal("UNAUTHENTICATED", "The first frame should be `auth`."))
-        socket.end(POLICY, "not authenticated")
+        self._answers.refuse(socket, id_, Refusal("UNAUTHENTICATED", "The first frame should be `auth`."))
+        socket.end(frames.POLICY, "not authenticated")
 
     async def _authenticated(self, socket: Socket, id_: FrameId, header: str, *, welcome: bool) -> bool:
         """Accept the token, or refuse it and end the socket."""
@@ -279,18 +259,19 @@ class Sockets:
             if socket.identity is not None and identity.user_id != socket.caller.user:
                 raise Refusal("FORBIDDEN", "This connection belongs to another user.")
         except Refusal as refusal:
-            self._refuse(socket, id_, refusal)
+            self._answers.refuse(socket, id_, refusal)
             if refusal.status != 503:
-                socket.end(4403 if refusal.code in ("BANNED", "SUSPENDED") else POLICY, refusal.code.lower())
+                barred = refusal.code in ("BANNED", "SUSPENDED")
+                socket.end(frames.BARRED if barred else frames.POLICY, refusal.code.lower())
             elif socket.identity is None:
-                socket.end(TRY_LATER, "authentication is not available")
+                socket.end(frames.TRY_LATER, "authentication is not available")
             return False
         first = socket.identity is None
         if first:
             user = identity.user_id
             if not await self._presence.admit(socket, user):
-                self._refuse(socket, id_, Refusal("too_many_connections", status=429))
-                socket.end(4429, "too_many_connections")
+                self._answers.refuse(socket, id_, Refusal("too_many_connections", status=429))
+                socket.end(frames.CROWDED, "too_many_connections")
                 return False
             if socket.closing is not None or socket not in self._open:
                 return False
@@ -305,104 +286,8 @@ class Sockets:
         if welcome:
             socket.send(frames.answer(id_, "welcome", welcome_of(identity.user_id)))
             if first and socket.auto_topic:
-                self._subscribe(socket, frames.SubscribeFrame(type="subscribe", topic=socket.auto_topic))
+                self._answers.subscribe(socket, frames.SubscribeFrame(type="subscribe", topic=socket.auto_topic))
         return True
-
-    # Commands and queries
-
-    def _call(
-        self, socket: Socket, frame: frames.CommandFrame | frames.QueryFrame, now: float, over: Refusal | None
-    ) -> None:
-        over = over or socket.over_limit()
-        calls = self._calls
-        caller = socket.caller
-        if type(frame) is frames.CommandFrame:
-            found = calls.find(COMMAND, frame.kind, frame.name)
-            address = calls.admit(found, frame.kind, frame.key, caller, came_from=socket.address, over=over)
-            fields = decode.shaped(found.message, frame.data)
-            op = calls.ops.of(caller, frame.op, address)
-        else:
-            found = calls.find(QUERY, frame.kind, frame.name)
-            address = calls.admit(found, frame.kind, frame.key, caller, over=over)
-            fields = decode.shaped(found.message, frame.data)
-            op = ""
-        socket.outstanding += 1
-        if found.gathers:
-            asyncio.get_running_loop().call_soon(
-                self._gather, socket, frame.id, address.kind, address.key, cast(Gather, fields)
-            )
-            return
-        replied = calls.ask(found, address, fields, caller, op, "")
-        replied.add_done_callback(functools.partial(self._replied, socket, frame.id, frame.kind, found, now))
-
-    def _replied(
-        self, socket: Socket, id_: FrameId, kind: str, found: Found, began: float, replied: "asyncio.Future[Reply]"
-    ) -> None:
-        socket.outstanding -= 1
-        reply = replied.result()
-        if reply.status == 200:
-            socket.send(frames.reply(id_, reply.version, reply.data))
-        else:
-            self._refuse(socket, id_, refusal_of(reply))
-        seconds = self._seconds.get(found)
-        if seconds is None:
-            seconds = self._seconds[found] = self._metrics.frame_seconds.labels(kind, found.name)
-        seconds.observe(time.monotonic() - began)
-
-    def _gather(self, socket: Socket, id_: FrameId, kind: str, key: str, gather: Gather) -> None:
-        """Answer from memory at once, or begin to ask."""
-        kept = self._cache.kept(kind, key, gather)
-        if kept is None:
-            self._tasks.spawn(self._gathered(socket, id_, kind, key, gather), f"gather {gather.wire_name}")
-            return
-        socket.outstanding -= 1
-        meta = frames.reply(id_, kept.version, None)["meta"]
-        socket.outlet.put(forms.reply(socket.form, meta, kept.encoded(socket.form)))
-
-    async def _gathered(self, socket: Socket, id_: FrameId, kind: str, key: str, gather: Gather) -> None:
-        try:
-            answer = await self._cache.answer(kind, key, gather, socket.caller)
-            socket.send(frames.reply(id_, answer.version, answer.data))
-        except Refusal as refusal:
-            self._refuse(socket, id_, refusal)
-        finally:
-            socket.outstanding -= 1
-
-    # Topics
-
-    def _subscribe(self, socket: Socket, frame: frames.SubscribeFrame, over: Refusal | None = None) -> None:
-        topic = frame.topic or socket.auto_topic
-        over = over or socket.over_limit()
-        if topic == PRESENCE_TOPIC:
-            if over is not None:
-                raise over
-            socket.outstanding += 1
-            self._tasks.spawn(self._watched(socket, frame.id), "watch")
-            return
-        try:
-            listener = self._hub.listen(socket, topic, over)
-        except Refusal as refusal:
-            self._refuse(socket, frame.id, refusal, topic)
-            return
-        socket.outstanding += 1
-        self._tasks.spawn(self._subscribed(listener, frame.id, frame.after), "subscribe")
-
-    async def _watched(self, socket: Socket, id_: FrameId) -> None:
-        try:
-            await self._watch.subscribe(socket, id_)
-        except Refusal as refusal:
-            self._refuse(socket, id_, refusal, PRESENCE_TOPIC)
-        finally:
-            socket.outstanding -= 1
-
-    async def _subscribed(self, listener: Listener, id_: FrameId, after: int | None) -> None:
-        socket = listener.socket
-        try:
-            await self._hub.answer(listener, id_, after)
-        except Refusal as refusal:
-            self._refuse(socket, id_, refusal, listener.name)
-        finally:
-            socket.outstanding -= 1
 
     # Time
 
@@ -421,12 +306,12 @@ class Sockets:
         identity = socket.identity
         if identity is None:
             if now - socket.opened_at > limits.FIRST_FRAME_WITHIN_S:
-                self._refuse(socket, None, Refusal("UNAUTHENTICATED", "No `auth` frame came in time."))
-                socket.end(POLICY, "not authenticated in time")
+                self._answers.refuse(socket, None, Refusal("UNAUTHENTICATED", "No `auth` frame came in time."))
+                socket.end(frames.POLICY, "not authenticated in time")
             return
         self._presence.look(socket, now)
         if now - socket.seen_at > PONG_WITHIN_S + PING_EVERY_S / 2:
-            socket.end(4409, "no pong")
+            socket.end(frames.SILENT, "no pong")
         elif now >= socket.ping_at:
             socket.ping_at = now + PING_EVERY_S
             socket.send({"type": "ping", "timestamp": now_text()})
@@ -434,8 +319,8 @@ class Sockets:
             socket.caller = caller_of(identity)
         left_s = (identity.expires_at - now_ms) / 1000
         if left_s <= 0:
-            self._refuse(socket, None, Refusal("TOKEN_EXPIRED", "The access token expired."))
-            socket.end(4401, "token expired")
+            self._answers.refuse(socket, None, Refusal("TOKEN_EXPIRED", "The access token expired."))
+            socket.end(frames.EXPIRED, "token expired")
         elif left_s <= EXPIRY_WARNING_S and not socket.expiry_warned:
             socket.expiry_warned = True
             data = {"expiresAt": rfc3339(int(identity.expires_at)), "expiresInS": int(left_s)}
@@ -445,8 +330,9 @@ class Sockets:
         """End the user's sockets, or those of one session."""
         for socket in self._presence.here(user_id):
             if session_id is None or (socket.identity is not None and socket.identity.session_id == session_id):
-                refusal = Refusal("BANNED") if code == 4403 else Refusal("UNAUTHENTICATED", "The session was ended.")
-                self._refuse(socket, None, refusal)
+                barred = code == frames.BARRED
+                refusal = Refusal("BANNED") if barred else Refusal("UNAUTHENTICATED", "The session was ended.")
+                self._answers.refuse(socket, None, refusal)
                 socket.end(code, "revoked")
 
     async def close(self, grace_s: float) -> None:
@@ -460,6 +346,6 @@ class Sockets:
             await asyncio.sleep(0.02)
         closing = tuple(self._open)
         for socket in closing:
-            socket.end(RESTART, "restart")
+            socket.end(frames.RESTART, "restart")
         await asyncio.gather(*(socket.closing for socket in closing if socket.closing), return_exceptions=True)
-        await self._tasks.close()
+        await self._answers.close()

@@ -148,21 +148,25 @@ class ServerFrame(Shape):
     error: Problem | None = None
 
 
+MISREAD, POLICY, RESTART, TRY_LATER = 1007, 1008, 1012, 1013
+EXPIRED, BARRED, SLOW, SILENT, CROWDED = 4401, 4403, 4408, 4409, 4429
+"""Codes that the gateway closes connections with; those from 4000 on are its own."""
+
 CLOSES: dict[int, tuple[str, bool]] = {
     1000: ("closed by the client", False),
     1001: ("the server goes away", True),
     1002: ("protocol violated", False),
-    1007: ("a text frame was no UTF-8, or ten frames in a row could not be decoded", False),
-    1008: ("not authenticated: no first frame in time, or a token that is not accepted", False),
+    MISREAD: ("a text frame was no UTF-8, or ten frames in a row could not be decoded", False),
+    POLICY: ("not authenticated: no first frame in time, or a token that is not accepted", False),
     1009: ("a frame over 64 KiB", False),
     1011: ("a bug in the server", True),
-    1012: ("the server restarts; the `disconnect` frame says when to come back", True),
-    1013: ("too many connections wait for authentication", True),
-    4401: ("the token expired or was revoked: get a new one first", True),
-    4403: ("banned or suspended", False),
-    4408: ("slow_consumer: pushes were not read in time", True),
-    4409: ("no pong within 60 s", True),
-    4429: ("too_many_connections of this user", False),
+    RESTART: ("the server restarts; the `disconnect` frame says when to come back", True),
+    TRY_LATER: ("too many connections wait for authentication", True),
+    EXPIRED: ("the token expired or was revoked: get a new one first", True),
+    BARRED: ("banned or suspended", False),
+    SLOW: ("slow_consumer: pushes were not read in time", True),
+    SILENT: ("no pong within 60 s", True),
+    CROWDED: ("too_many_connections of this user", False),
 }
 """Close codes: what they mean, and whether connecting again may help."""
 

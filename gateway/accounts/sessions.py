@@ -15,6 +15,7 @@ from actors.runtime.database import Database, Refused, Row
 from actors.times import rfc3339
 from gateway.accounts import store
 from gateway.accounts.tokens import Claims, Keys
+from schemas import frames
 from schemas.problems import Refusal
 
 TOKENS_MAX = 32_768
@@ -25,8 +26,6 @@ OVERLAP_MS = 10_000
 STALE_S = 5.0
 """Without an answer from Postgres for so long, privileges are not believed any more."""
 SEEN_MAX = 100_000
-EXPIRED, BARRED = 4401, 4403
-"""Close codes of sockets: the session has ended, or the account is banned or suspended."""
 
 CHANNELS = ("access", "sanctions")
 """What is published there says only that something changed; what it is, Postgres knows."""
@@ -275,7 +274,7 @@ class Sessions:
             if account is not None:
                 account.standing, account.until, account.reason = row["standing"], row["until"], row["reason"]
             if row["standing"] is not None and (fresh or (account is not None and before is None)):
-                self._revoked(user_id, None, BARRED)
+                self._revoked(user_id, None, frames.BARRED)
 
     def _end(self, user_id: str, session_id: str, *, fresh: bool = False) -> None:
         session = self._sessions.get(session_id)
@@ -283,7 +282,7 @@ class Sessions:
         if session is not None:
             session.ended = True
         if ends_now or fresh:
-            self._revoked(user_id, session_id, EXPIRED)
+            self._revoked(user_id, session_id, frames.EXPIRED)
 
     def _revoked(self, user_id: str, session_id: str | None, code: int) -> None:
         for callback in tuple(self.on_revoked):
