@@ -1,4 +1,4 @@
-"""Pure rules only: whoever starts Ray in a unit test is told so."""
+"""A stage and its people; and pure rules only: whoever starts Ray in a unit test is told so."""
 
 import sys
 from collections.abc import Iterator
@@ -8,6 +8,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+from tests.unit.guildhall import check_sides
+from tests.unit.stage import Person, Stage
 
 
 def _refuse(*_: Any, **__: Any) -> None:
@@ -50,3 +53,32 @@ def _no_ray() -> Iterator[None]:
     sys.meta_path.remove(finder)
     if loaded:
         loaded.__dict__["init"] = before
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    stage = Stage()
+    yield stage
+    stage.check()
+
+
+@pytest.fixture
+def alice(stage: Stage) -> Person:
+    return Person(stage, "alice")
+
+
+@pytest.fixture
+def bob(stage: Stage) -> Person:
+    return Person(stage, "bob")
+
+
+@pytest.fixture
+def carol(stage: Stage) -> Person:
+    return Person(stage, "carol")
+
+
+@pytest.fixture
+def both_sides(stage: Stage) -> Iterator[None]:
+    """In the end guilds and players agree."""
+    yield
+    check_sides(stage)

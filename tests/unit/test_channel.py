@@ -1,7 +1,6 @@
 """Rooms and direct channels: who is in, what is said, what is too much, and what remains to be read."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,9 +13,9 @@ from actors.content.chat import Words
 from actors.core import Address, Caller
 from schemas import limits
 from schemas.messages import pack, unpack
+from tests.unit.guildhall import found
+from tests.unit.guildhall import say as in_guild
 from tests.unit.stage import Person, Stage, catalog
-from tests.unit.test_guild import found
-from tests.unit.test_guild import say as in_guild
 from tests.unit.test_player_actions import refused
 
 DAY_S = 86_400
@@ -55,13 +54,6 @@ class Talker(Person):
 
     def inbox(self) -> list[tuple[str, str]]:
         return [(message["template"], message["title"]) for message in self.ask("inbox")["messages"]]
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.check()
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What is suspicious, what follows from it, and how people undo it."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from actors.content import Content, Fraud
@@ -16,18 +14,6 @@ from tests.unit.test_player_actions import refused
 
 MODERATOR = Caller("mo", ("moderator",))
 DETECTOR = Address("fraud", "0")
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.check()
-
-
-@pytest.fixture
-def alice(stage: Stage) -> Person:
-    return Person(stage, "alice")
 
 
 def standing(stage: Stage, user: str = "alice") -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 import random
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +12,17 @@ from actors.core import SYSTEM, Address, Caller, Command, Record, Tell, decide
 from actors.player.state import Player
 from schemas import limits
 from schemas.problems import Refusal
+from tests.unit.guildhall import found
+from tests.unit.guildhall import say as in_guild
 from tests.unit.stage import Person, Stage, catalog, starter_content
-from tests.unit.test_guild import found
-from tests.unit.test_guild import say as in_guild
 from tests.unit.test_player_actions import refused
 
 NAMES = ("ann", "bob")
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.check()
-
-
-@pytest.fixture
 def ann(stage: Stage) -> Person:
     return Person(stage, "ann")
-
-
-@pytest.fixture
-def bob(stage: Stage) -> Person:
-    return Person(stage, "bob")
 
 
 def told(person: Person) -> list[tuple[str, str]]:

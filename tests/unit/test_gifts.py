@@ -1,9 +1,5 @@
 """What somebody does unasked for: gifts of strangers leave most of a bag free, and nobody's inbox is flooded."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from actors.core import SYSTEM, Address
 from actors.player.handover import HandOver
 from actors.trade.bargain import Cancel, Give, Open
@@ -13,23 +9,6 @@ from tests.unit.test_player_actions import refused
 from tests.unit.test_trade import grant, owned, player, said
 
 SLOTS = starter_content().character.slots_for_strangers
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.check()
-
-
-@pytest.fixture
-def alice(stage: Stage) -> Person:
-    return Person(stage, "alice")
-
-
-@pytest.fixture
-def bob(stage: Stage) -> Person:
-    return Person(stage, "bob")
 
 
 def trade(number: int) -> Address:

@@ -1,6 +1,5 @@
 """What guilds hold and earn: the bank, experience and perks, the board of guilds, territories."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,21 +9,15 @@ from actors.core import Address, Caller
 from actors.guild.answers import ReceiveDeposit
 from actors.leaderboard.gathers import Top
 from schemas import limits
+from tests.unit.guildhall import ask, found, gold, guild_of, say, search
 from tests.unit.stage import Person, Stage, catalog, starter_content
-from tests.unit.test_guild import ask, check_sides, found, gold, guild_of, say, search
 from tests.unit.test_player_actions import refused
 
 SERVER = Caller("server-1", ("server",))
 GUILD = Address("guild", "red-dragons")
 HOUR_S = 3_600
 
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.check()
-    check_sides(stage)
+pytestmark = pytest.mark.usefixtures("both_sides")
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from actors.player.inventory import GrantItems
 from actors.player.state import Player
 from actors.player.wallet import Credit
 from schemas.problems import Refusal
+from tests.unit.guildhall import check_sides, say
 from tests.unit.stage import Person, Stage
-from tests.unit.test_guild import check_sides, say
 
 PEOPLE = ["alice", "bob", "carol", "dave", "erin"]
 KEYS = ["red-dragons", "blue-whales", "grey-wolves"]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from actors.core import SYSTEM
+from tests.unit.guildhall import check_sides, directory_of, gold, guild_of, roles, say
 from tests.unit.stage import Person
-from tests.unit.test_guild import check_sides, directory_of, gold, guild_of, roles, say
 from tests.unit.test_guild_machine import Post
 
 

@@ -1,26 +1,18 @@
 """The storage of a guild: items move from bag to storage and back, and are always in one place."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from actors.core import SYSTEM
 from actors.guild.storing import ReceiveItems
+from tests.unit.guildhall import ask, found, guild_of, say
 from tests.unit.stage import Person, Stage
-from tests.unit.test_guild import ask, found, guild_of, say
 from tests.unit.test_guild_bank import GUILD
 from tests.unit.test_player_actions import refused
 
 UNIQUE, BOUND = "wooden_club", "old_map"
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.check()
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from scripts.verify.past import Past
 from scripts.verify.recall import recalled
 from scripts.verify.report import Report
 from scripts.verify.wallets import Wallets
+from tests.unit.guildhall import found, say
 from tests.unit.quest_world import quest, world
 from tests.unit.stage import Person, Stage
-from tests.unit.test_guild import found, say
 from tests.unit.test_player_actions import refused
 from tests.unit.test_trade import fill, owned, player, said
 from tests.unit.test_verify_items import Logged

@@ -1,7 +1,5 @@
 """Who a player is, what it is awarded, owns and is told."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from actors.core import SYSTEM, Address, Caller, admit
@@ -15,13 +13,6 @@ from tests.unit.stage import Person, Stage
 from tests.unit.test_player_actions import refused
 
 SERVER = Caller("server-1", ("server",))
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.check()
 
 
 @pytest.fixture

@@ -1,25 +1,11 @@
 """How points are earned: tokens, limits, and what is refused in which order."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from actors.core import Address, Caller
 from schemas import limits
 from schemas.problems import Refusal
 from tests.unit.stage import Person, Stage
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.check()
-
-
-@pytest.fixture
-def alice(stage: Stage) -> Person:
-    return Person(stage, "alice")
 
 
 def refused(code: str, status: int | None = None) -> "pytest.RaisesExc[Refusal]":

@@ -14,8 +14,8 @@ from scripts.verify.past import Past
 from scripts.verify.recall import recalled
 from scripts.verify.report import Report
 from scripts.verify.watcher import OUT, Waiting
+from tests.unit.guildhall import found, guild_of, say
 from tests.unit.stage import Person, Stage, catalog
-from tests.unit.test_guild import found, guild_of, say
 from tests.unit.test_guild_bank import GUILD, deposit, order
 from tests.unit.test_guild_machine import Post
 
