@@ -8,6 +8,7 @@ from actors.runtime import journal
 from actors.runtime.database import Row
 from actors.runtime.waker import play_tail
 from schemas.address import Address
+from scripts.inspect import reading
 from scripts.verify import clients, records, walk
 from scripts.verify.history import History
 from scripts.verify.report import Report
@@ -112,7 +113,14 @@ _PAGES: dict[Pages, Callable[[Store], list[Any]]] = {
     DISCARDED: lambda store: [],
 }
 
+
+def _version_at(store: Store, kind: str, key: str, at: int) -> list[Any]:
+    by_then = [row for row in store.journal.turns.get(Address(kind, key), ()) if row["at"] <= at]
+    return [[by_then[-1]["version"] + by_then[-1]["length"] - 1]] if by_then else []
+
+
 _QUERIES: dict[str, Callable[..., list[Any]]] = {
+    reading._AT_TIME: _version_at,
     walk._CONTENTS: lambda store: list(store.content.values()),
     walk._SECRET: lambda store: [[store.secret]],
     walk._RUNS: lambda store: [
