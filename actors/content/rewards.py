@@ -21,6 +21,7 @@ class Rewards(Part):
 
     @property
     def nothing(self) -> bool:
+        """Whether there is nothing in it."""
         return not (self.currencies or self.experience or self.items)
 
 

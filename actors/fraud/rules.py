@@ -22,6 +22,7 @@ class Play:
 
     @property
     def line(self) -> list[list[int]]:
+        """The newest completions with this one at their end."""
         return [*self.recent, [self.at, self.took_ms, self.points]]
 
 

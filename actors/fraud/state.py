@@ -57,6 +57,7 @@ class Suspect(Entry):
         return decayed(self.suspicion, at - self.at, rules.half_life_s * SECOND_MS)
 
     def standing(self, at: int) -> str:
+        """`clear`, `flagged`, `suspended` or `banned` at this time."""
         if self.banned:
             return "banned"
         if self.suspended_until > at:

@@ -74,6 +74,7 @@ class Shelf:
         return len(self._listings)
 
     def get(self, guild: str) -> Listing | None:
+        """The listing of a guild that has a name."""
         return self._listings.get(guild)
 
     def holder(self, skeletons: list[str]) -> str | None:
@@ -90,6 +91,7 @@ class Shelf:
             self._by_level.add((-listing.level, guild))
 
     def remove(self, guild: str) -> None:
+        """Let the name go; nothing happens when there is none."""
         listing = self._listings.pop(guild, None)
         if listing is None:
             return

@@ -43,6 +43,7 @@ class Ladder:
         return self._sign < 0
 
     def key(self, score: int, reached: int, subject: str) -> bytes:
+        """What entries are sorted by: the best score first, and of equal ones the one that was reached first."""
         return _PACK.pack(_SCORE_BASE + self._sign * score, _TIME_BASE + reached) + subject.encode()
 
     def row(self, subject: str) -> Row | None:

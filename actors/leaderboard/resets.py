@@ -100,6 +100,7 @@ class Finish(Shape):
 
     @property
     def row(self) -> Row:
+        """The entry as ladders tell it."""
         return [self.score, self.reached, self.subject, self.name]
 
 

@@ -16,6 +16,7 @@ VIEW_ROWS = 10
 
 
 def shard_address(board: str, shard: int) -> Address:
+    """Where this shard of the board is; shards count from 0."""
     return Address("leaderboard", f"{board}/{shard}")
 
 

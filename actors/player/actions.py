@@ -18,16 +18,18 @@ from actors.times import HOUR_MS, SECOND_MS, rfc3339, whole_seconds
 from schemas import limits
 from schemas.shape import Attributes, Key
 
+PROOF_CHARS = 32
 USED_KEPT_MS = HOUR_MS
 """How long a used token is told apart from one that never was."""
 
 
 def proof_of(signature: str) -> str:
     """What the state keeps of a signature: enough to verify it, too little to make a token."""
-    return sha256(signature.encode()).hexdigest()[:32]
+    return sha256(signature.encode()).hexdigest()[:PROOF_CHARS]
 
 
 def proves(signature: str, proof: str) -> bool:
+    """Whether the proof is of this signature; how long that takes tells nothing about it."""
     return hmac.compare_digest(proof_of(signature), proof)
 
 
@@ -92,6 +94,7 @@ class Made(NamedTuple):
 
     @property
     def token(self) -> str:
+        """What the client gets, and completes the action with."""
         return f"{self.id}.{self.signature}"
 
 
@@ -172,9 +175,11 @@ class Completion:
     way: Way
 
     def took_ms(self, turn: Turn) -> int:
+        """The time since the start; a clock that was set back makes it no less than nothing."""
         return max(0, turn.at - self.held.at)
 
     def assess(self, player: Player, turn: Turn, *, late: bool = False) -> Assess:
+        """What the fraud detector is asked; `late` when the points have counted already."""
         assess = Assess(
             player=player.id,
             action=self.held.type,
@@ -190,6 +195,7 @@ class Completion:
         return assess.model_copy(update={"recent": list(player.recent)})
 
     def consult(self, player: Player, turn: Turn) -> Consult | None:
+        """The question to the fraud detector; None when the action type has no fraud rules."""
         if not self.way.type.fraud:
             return None
         return Consult(detector_of(player.id, turn.content.fraud), self.assess(player, turn))

@@ -198,6 +198,7 @@ class TieChanged(Event[Player]):
 
     @property
     def status(self) -> str | None:
+        """`friend`, `requested` by this player, `asking` for it, or None when there is nothing between the two."""
         if self.mine and self.theirs:
             return "friend"
         if self.mine:

@@ -98,6 +98,7 @@ class Gain:
             yield Tell(shard_address(name, shard), place, into="rank", then=then)
 
     def reply(self, player: Player, turn: Turn, scores: Mapping[str, int]) -> dict[str, Any]:
+        """What the client is told: its score on the board that it played for, before and after."""
         previous = score_on(player, self.board, turn)
         return {"score": {"previous": previous, "current": scores.get(self.board, previous)}}
 

@@ -18,6 +18,7 @@ class Goods(Shape):
 
     @property
     def nothing(self) -> bool:
+        """Whether there is nothing in it."""
         return not (self.items or self.ids or self.currencies)
 
     @property

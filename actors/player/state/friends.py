@@ -19,4 +19,5 @@ class Tie:
 
     @property
     def friends(self) -> bool:
+        """Whether both wish it."""
         return self.mine > 0 and self.theirs > 0

@@ -68,6 +68,7 @@ class Stack:
 
     @property
     def unique(self) -> bool:
+        """Only what is unique has a history."""
         return bool(self.history)
 
     def lot(self, lot_id: str, quantity: int | None = None) -> Lot:
