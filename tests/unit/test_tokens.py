@@ -88,11 +88,12 @@ def test_a_token_carries_what_the_contract_names(keys: Keys) -> None:
     ],
 )
 def test_any_other_token_is_refused_at_once(keys: Keys, token: str) -> None:
-    began = time.perf_counter()
+    # The thread's own time: what others do on the machine meanwhile is not the token's doing.
+    began = time.thread_time()
     with pytest.raises(Refusal) as refused:
         keys.verify(token, NOW_MS)
     assert refused.value.code == "UNAUTHENTICATED"
-    assert time.perf_counter() - began < 0.005
+    assert time.thread_time() - began < 0.005
 
 
 def test_one_flipped_bit_anywhere_is_refused(keys: Keys) -> None:
