@@ -26,6 +26,7 @@ from actors.core import (
 from schemas.problems import Refusal
 
 _FIRST_MS = 1_790_000_000_000
+_BAG_TIDY_MAX = 25
 _DAY_MS = 86_400_000
 _STUDIO = Caller("studio", ("server",))
 
@@ -136,6 +137,7 @@ def play_a_day(table: Table, day: int) -> None:
     _deal(table, day)
     _belong(table)
     _talk(table, day)
+    _tidy(table)
     table.wait(_DAY_MS // 2)
 
 
@@ -177,6 +179,15 @@ def _earn(table: Table) -> None:
 def _stack(table: Table, player: Address, item: str) -> str:
     bag: dict[str, Any] = table.actor(player).bag  # type: ignore[attr-defined]
     return next((stack_id for stack_id, stack in bag.items() if stack.item == item), "none")
+
+
+def _tidy(table: Table) -> None:
+    """Throw the small things away before a bag is so full that what is given waits beside it."""
+    for player in (ANN, BEN):
+        bag: dict[str, Any] = table.actor(player).bag  # type: ignore[attr-defined]
+        if len(bag) > _BAG_TIDY_MAX:
+            for stack_id in [stack_id for stack_id, stack in bag.items() if stack.quantity > 1]:
+                table.say(player, "discard_items", player.key, stackId=stack_id)
 
 
 def _carry(table: Table) -> None:
