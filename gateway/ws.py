@@ -203,10 +203,16 @@ class Sockets:
 
     @staticmethod
     def _told(socket: Socket, refusal: Refusal) -> Refusal:
-        """What is refused for want of a role that cannot be confirmed now may be asked again, and says so."""
-        if refusal.code == "FORBIDDEN" and socket.identity is not None and socket.identity.in_doubt:
-            return Refusal("UNAVAILABLE", "Privileges cannot be confirmed at the moment.", retry_after_s=1)
-        return refusal
+        """What is refused for want of a role that cannot be confirmed now, or has just been, may be asked again, and says
+        so."""
+        identity = socket.identity
+        if refusal.code != "FORBIDDEN" or identity is None:
+            return refusal
+        if tuple(identity.roles) != socket.caller.roles:
+            socket.caller = caller_of(identity)
+        elif not identity.in_doubt:
+            return refusal
+        return Refusal("UNAVAILABLE", "Privileges cannot be confirmed at the moment.", retry_after_s=1)
 
     def _undecodable(self, socket: Socket, id_: FrameId, refusal: Refusal) -> None:
         socket.bucket.take(time.monotonic(), UNDECODABLE_FRAME_COST)

@@ -197,6 +197,11 @@ async def test_roles_that_cannot_be_confirmed_are_no_reason_to_give_up(
             if told["type"] == "error":
                 break
     assert (told["meta"]["code"], told["error"]["code"]) == (503, "UNAVAILABLE")
+    monkeypatch.undo()
+    await ws.send_json({**award, "id": "just confirmed"})
+    assert (await frame(ws)).get("error", {}).get("code") in (None, "UNAVAILABLE")
+    await ws.send_json({**award, "id": "known again"})
+    assert (await frame(ws))["type"] == "reply"
     player = await alice.socket()
     await player.send_json({**award, "id": "no role"})
     assert (await frame(player))["error"]["code"] == "FORBIDDEN"
