@@ -203,7 +203,7 @@ class Sockets:
 
     @staticmethod
     def _told(socket: Socket, refusal: Refusal) -> Refusal:
-        """What is refused for want of a role that cannot be confirmed now, or has just been, may be asked again, and says
+        """What is refused for want of a role that cannot be confirmed now, or just was, may be asked again, and says
         so."""
         identity = socket.identity
         if refusal.code != "FORBIDDEN" or identity is None:
