@@ -1,5 +1,6 @@
 """Embedded Ray: a head on loopback with a token of its own, and a dashboard that starts after the game does."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -14,6 +15,8 @@ from scripts.embedded.processes import Child, ServerFailed
 
 PROJECT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
+PORTS = range(20_000, 32_000)
+"""Below those that Linux and macOS give to connections."""
 OBJECT_STORE_BYTES = 100_000_000  # commands do not travel through it
 SESSIONS_KEPT = 3
 READY_TIMEOUT_S = 60.0
@@ -142,7 +145,10 @@ class RayHead:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on at this moment; none of those that systems give to connections as they come, one of
+    which could take it before it is listened on."""
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port

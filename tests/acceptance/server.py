@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ from typing import Any
 
 import asyncpg
 import yaml
+
+from scripts.embedded.raycluster import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
 GREENROOM = Path(sys.executable).with_name("greenroom")
@@ -39,14 +40,6 @@ EXTRA_CONTENT: dict[str, dict[str, Any]] = {
     # The starter content lets these live for a minute and for ten; no test waits so long.
     "limits": {"tokens": {"lives_s": 2}, "scoreboard": {"lives_s": 2}},
 }
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until(condition: Callable[[], Any], what: str, within_s: float = 10.0) -> Any:

@@ -9,8 +9,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from scripts.embedded.raycluster import free_port
 from tests.acceptance.clients import API, Door, User
-from tests.acceptance.server import Server, free_port
+from tests.acceptance.server import Server
 from tests.integration.issuer import Browser, LocalIssuer, pkce, query_of, serving
 
 RETURN_TO = "com.example.game:/login"

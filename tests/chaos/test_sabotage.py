@@ -14,9 +14,9 @@ from greenroom_client import Client as UserClient
 from greenroom_client import Form
 from schemas.address import Address, player
 from scripts.chaos.wires import Socket
+from scripts.embedded.raycluster import free_port
 from scripts.processes import GatewayProcess
 from scripts.verify.history import Push
-from tests.acceptance.server import free_port
 from tests.chaos import sabotage
 from tests.chaos.scene import Client, Load, verified
 from tests.harness import Greenroom, Servers, counter, eventually

@@ -1,7 +1,6 @@
 """A whole Greenroom without Ray, in this process: real Postgres and Redis, a director, a host and gateways."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from schemas.settings import PROJECT, Settings
 from scripts.content_files import load_content
 from scripts.embedded.folder import DataFolder
 from scripts.embedded.postgres import EmbeddedPostgres
+from scripts.embedded.raycluster import free_port
 from scripts.embedded.redis import EmbeddedRedis
 from scripts.processes import GatewayProcess, HostProcess, Parts, Wiring
 
@@ -42,13 +42,6 @@ class OneProcess:
     def gateway(self) -> Gateway:
         gateway: Gateway = self.gateways[0]._gateway
         return gateway
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from gateway.accounts import issuer as issuers
+from scripts.embedded.raycluster import free_port
 from tests.integration.issuer import CLIENT_ID, CLIENT_SECRET, LocalIssuer, serving
-from tests.integration.one_process import free_port
 from tests.integration.place import Gateway, place, servers
 from tests.integration.travels import PUBLIC, Travels, door, travels
 
